@@ -1,0 +1,1 @@
+"""Regions and genomes: strings and coordinates, no arrays and no torch."""
