@@ -1,0 +1,274 @@
+"""Make the references that sequences are compared against, by the name of a scheme.
+
+Axis order is (region, reference, base, position). Whatever the scheme, a reference that is made
+here is all zeros where its sequence is (N), so such a position never contributes. References that
+the caller brings are checked by `require_references` and left as they are.
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seqlift.errors import SequenceError, UsageError
+from seqlift.sequence.onehot import require_one_hot
+from seqlift.sequence.shuffle import (
+    dinucleotide_shuffle,
+    is_unshufflable,
+    mononucleotide_shuffle,
+    require_n_references,
+)
+
+__all__ = [
+    "DEFAULT_SCHEME",
+    "SCHEMES",
+    "Scheme",
+    "find_scheme",
+    "find_unshufflable",
+    "make_references",
+    "require_references",
+]
+
+DEFAULT_SCHEME = "dinucleotide-shuffle"
+
+_Background = Sequence[float]
+_Make = Callable[[NDArray[np.generic], int, int, _Background], NDArray[np.generic]]
+
+
+class Scheme(NamedTuple):
+    """One way to make references.
+
+    Attributes
+    ----------
+    description : str
+        Half a sentence for the command line's help.
+    is_random : bool
+        Whether it makes as many references as are asked for; the others make exactly one.
+    has_no_other : callable
+        Tells of one sequence (4, position) whether all its references are the sequence itself
+        because the scheme leaves no choice.
+    make : callable
+        From (sequences, n_references, seed, background) to (region, reference, 4, position).
+    """
+
+    description: str
+    is_random: bool
+    has_no_other: Callable[[NDArray[np.generic]], bool]
+    make: _Make
+
+
+def _flat(
+    sequences: NDArray[np.generic], _n: int, _seed: int, background: _Background
+) -> NDArray[np.generic]:
+    is_known = (sequences != 0).any(axis=1)[:, None, None, :]
+    frequencies = np.asarray(background, dtype=np.float32)[:, None]
+    return np.where(is_known, frequencies, np.float32(0))
+
+
+def _has_one_letter(sequence: NDArray[np.generic]) -> bool:
+    return int((sequence != 0).any(axis=1).sum()) <= 1
+
+
+SCHEMES: dict[str, Scheme] = {
+    "dinucleotide-shuffle": Scheme(
+        "the sequence shuffled, all dinucleotide counts kept",
+        True,
+        is_unshufflable,
+        lambda sequences, n, seed, _: dinucleotide_shuffle(sequences, n, seed=seed),
+    ),
+    "mononucleotide-shuffle": Scheme(
+        "the sequence shuffled, the count of each base kept",
+        True,
+        _has_one_letter,
+        lambda sequences, n, seed, _: mononucleotide_shuffle(sequences, n, seed=seed),
+    ),
+    "flat": Scheme(
+        "one reference: the background frequencies at every position",
+        False,
+        lambda _: False,
+        _flat,
+    ),
+    "zeros": Scheme(
+        "one reference: all zeros",
+        False,
+        lambda _: False,
+        lambda sequences, *_: np.zeros((len(sequences), 1, *sequences.shape[1:]), dtype=np.uint8),
+    ),
+}
+
+
+def find_scheme(name: str) -> Scheme:
+    """Look a scheme up by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `SCHEMES`.
+
+    Returns
+    -------
+    scheme : Scheme
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name; the message lists them all.
+    """
+    if name in SCHEMES:
+        return SCHEMES[name]
+    close = difflib.get_close_matches(name, SCHEMES, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "choose one of them"
+    raise UsageError(
+        f"found reference scheme {name!r}; expected one of {', '.join(SCHEMES)}: {hint}"
+    )
+
+
+def make_references(
+    sequences: ArrayLike,
+    scheme: str = DEFAULT_SCHEME,
+    n_references: int = 20,
+    *,
+    seed: int,
+    background: _Background = (0.25,) * 4,
+) -> NDArray[np.generic]:
+    """Make the references of many sequences.
+
+    Parameters
+    ----------
+    sequences : uint8, shape (region, base=4, position)
+        One-hot, order A C G T.
+    scheme : str
+        A name from `SCHEMES`.
+    n_references : int
+        References of each sequence, at least 1. `flat` and `zeros` make one whatever it says.
+    seed : int
+        Same seed, same references. Reference k of a sequence depends on the seed, the sequence's
+        letters and k alone.
+    background : sequence of 4 float
+        Frequencies of A C G T for `flat`: not negative, with a sum of 1.
+
+    Returns
+    -------
+    references : shape (region, reference, base=4, position)
+        uint8 one-hot for shuffles and `zeros`, float32 for `flat`. All zeros where the sequence is.
+
+    Raises
+    ------
+    SequenceError
+        If `sequences` is not one-hot with three axes.
+    UsageError
+        If the scheme is unknown, `n_references` is less than 1, or `background` is not four
+        frequencies.
+
+    Examples
+    --------
+    >>> from seqlift.sequence.onehot import encode_many
+    >>> make_references(encode_many(["ACNG", "TTTT"]), "flat", seed=0)[0, 0, 0].tolist()
+    [0.25, 0.25, 0.0, 0.25]
+    """
+    made_by = find_scheme(scheme)
+    require_n_references(n_references)
+    _require_background(background)
+    return made_by.make(_require_regions(sequences), n_references, seed, background)
+
+
+def find_unshufflable(sequences: ArrayLike, scheme: str = DEFAULT_SCHEME) -> NDArray[np.bool_]:
+    """Find the sequences whose every reference is the sequence itself.
+
+    Parameters
+    ----------
+    sequences : uint8, shape (region, base=4, position)
+        One-hot, order A C G T.
+    scheme : str
+        A name from `SCHEMES`; nothing is found for those that do not shuffle.
+
+    Returns
+    -------
+    is_unshufflable : bool, shape (region,)
+        True where no choice is left, as in poly-A, so that all contributions would be zero.
+
+    Raises
+    ------
+    SequenceError
+        If `sequences` is not one-hot with three axes.
+    UsageError
+        If the scheme is unknown.
+    """
+    made_by = find_scheme(scheme)
+    regions = _require_regions(sequences)
+    return np.array([made_by.has_no_other(region) for region in regions], dtype=np.bool_)
+
+
+def require_references(array: ArrayLike, n_sequences: int, length: int) -> NDArray[np.generic]:
+    """Check references that the caller brings, and give each sequence its own.
+
+    Parameters
+    ----------
+    array : array_like, shape (region, reference, base=4, position) or (reference, 4, position)
+        Any finite numbers, one-hot or not. With three axes, all sequences share the references.
+    n_sequences : int
+        Number of sequences they are for.
+    length : int
+        Length of these sequences, bp.
+
+    Returns
+    -------
+    references : shape (region, reference, base=4, position)
+        A read-only view of the input; nothing is copied.
+
+    Raises
+    ------
+    SequenceError
+        If the array is not of numbers, does not fit the sequences, or is not finite.
+    """
+    references = np.asarray(array)
+    if references.dtype.kind not in "buif":
+        raise SequenceError(
+            f"found references of dtype {references.dtype}; expected real numbers: convert them, "
+            "for instance to float32"
+        )
+    shape = references.shape
+    is_own = len(shape) == 4 and shape[0] == n_sequences
+    n_references = shape[-3] if is_own or len(shape) == 3 else 0
+    if n_references < 1 or shape[-2:] != (4, length):
+        raise SequenceError(
+            f"found references of shape {shape}; expected ({n_sequences}, n_references, 4, "
+            f"{length}), or (n_references, 4, {length}) for all sequences alike, n_references at "
+            "least 1: reshape or transpose them"
+        )
+    odd = np.argwhere(~np.isfinite(references))
+    if odd.size:
+        place = tuple(odd[0].tolist())
+        raise SequenceError(
+            f"found {references[place]} in the references at index {place}; expected finite "
+            "numbers: replace it, by 0 where there is no base"
+        )
+    return np.broadcast_to(references, (n_sequences, n_references, 4, length))
+
+
+def _require_regions(sequences: ArrayLike) -> NDArray[np.generic]:
+    array = np.asarray(sequences)
+    if array.ndim != 3:
+        raise SequenceError(
+            f"found sequences of shape {array.shape}; expected (region, 4, position): add the "
+            "region axis to a single sequence with sequence[None]"
+        )
+    require_one_hot(array)
+    return array
+
+
+def _require_background(background: _Background) -> None:
+    is_distribution = (
+        len(background) == 4
+        and all(frequency >= 0 for frequency in background)  # not so for NaN
+        and math.isclose(sum(background), 1, rel_tol=1e-6)
+    )
+    if not is_distribution:
+        found = ", ".join(f"{frequency:g}" for frequency in background)
+        raise UsageError(
+            f"found background ({found}); expected four frequencies of A, C, G, T that are not "
+            "negative and have a sum of 1: divide them by their sum"
+        )

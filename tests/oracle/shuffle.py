@@ -1,0 +1,58 @@
+"""Dinucleotide shuffles the slow way: every one listed, and the algorithm in common use."""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from random import Random
+
+
+def pair_counts(sequence: str) -> Counter[str]:
+    return Counter(first + second for first, second in itertools.pairwise(sequence))
+
+
+def all_shuffles(sequence: str) -> Iterator[str]:
+    """Spell each distinct sequence with the same first letter and the same pairs, once."""
+    left = pair_counts(sequence)
+
+    def extend(spelled: str) -> Iterator[str]:
+        if len(spelled) == len(sequence):
+            yield spelled
+        for letter in sorted(set(sequence)):
+            pair = spelled[-1] + letter
+            if left[pair]:
+                left[pair] -= 1
+                yield from extend(spelled + letter)
+                left[pair] += 1
+
+    yield from extend(sequence[0])
+
+
+def count_labelled_walks(sequence: str) -> Counter[str]:
+    """Walk over edges that are told apart; count how many walks spell each sequence."""
+    edges = list(itertools.pairwise(sequence))
+    spelled: Counter[str] = Counter()
+
+    def extend(walk: str, unused: frozenset[int]) -> None:
+        if not unused:
+            spelled[walk] += 1
+        for edge in unused:
+            if edges[edge][0] == walk[-1]:
+                extend(walk + edges[edge][1], unused - {edge})
+
+    extend(sequence[0], frozenset(range(len(edges))))
+    return spelled
+
+
+def shuffle_keeping_last_edges(sequence: str, random: Random) -> str:
+    """Shuffle as is commonly done: the last edge out of each letter stays the original one."""
+    successors: dict[str, list[str]] = defaultdict(list)
+    for first, second in itertools.pairwise(sequence):
+        successors[first].append(second)
+    for letters in successors.values():
+        *others, last = letters
+        random.shuffle(others)
+        letters[:] = [*others, last]
+    spelled = sequence[0]
+    while successors[spelled[-1]]:
+        spelled += successors[spelled[-1]].pop(0)
+    return spelled
