@@ -1,0 +1,1 @@
+"""DeepLIFT on captured graphs; torch only, and nothing about genomes."""

@@ -1,0 +1,212 @@
+"""Which operators of a graph have a rule, before any sequence is read.
+
+A value *varies* if it depends on the letters of the sequence; a value that depends only on the size
+of the batch does not. An operator is covered if no argument varies, or if it has a rule that admits
+every argument that does.
+"""
+
+# ruff: noqa: ANN401  (torch's symbols and nested arguments have no type)
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import SymInt, fx
+from torch._ops import OpOverload
+from torch.utils import _pytree as pytree
+
+from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
+from seqlift.deeplift.registry import rule_for
+from seqlift.errors import UnsupportedOperatorError
+
+__all__ = ["OperatorUse", "folds_batch", "operator_table", "require_covered", "source_line"]
+
+LISTED = 12
+COEFFICIENT = "m = coefficient"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorUse:
+    """One node of the graph, for people.
+
+    Attributes
+    ----------
+    node, operator : str
+    line : str
+        ``file:line`` of the user's source, or "?" where the model does not record it.
+    kind : str
+        Kind of the rule; "constant" where nothing varies.
+    formula : str
+    problem : str
+        Why there is no rule, or empty.
+    """
+
+    node: str
+    operator: str
+    line: str
+    kind: str
+    formula: str
+    problem: str
+
+
+def source_line(node: fx.Node) -> str:
+    """Return ``file:line`` of the user's source that made a node, or "?"."""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', node.stack_trace or "")
+    outside = [f for f in frames if f"{Path(torch.__file__).parent}" not in f[0]]
+    return ":".join((outside or frames)[-1]) if frames else "?"
+
+
+def _varying(graph: fx.Graph) -> set[fx.Node]:
+    """Return the nodes whose value depends on the letters of the sequence."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        rule = rule_for(node.target)
+        inert = rule is not None and rule.kind == "inert"
+        if node.op == "placeholder" or (not inert and found.intersection(node.all_input_nodes)):
+            found.add(node)
+    return found
+
+
+def _example(node: fx.Node) -> list[Any]:
+    return [v for v in pytree.tree_leaves(node.meta.get("val")) if isinstance(v, torch.Tensor)]
+
+
+def _batch_symbol(graph: fx.Graph) -> Any:
+    """Return the symbol that stands for the number of rows of the input."""
+    example = next(v for node in graph.nodes if node.op == "placeholder" for v in _example(node))
+    rows = example.shape[0]
+    return next(iter(rows.node.expr.free_symbols)) if isinstance(rows, SymInt) else None
+
+
+def _batch_sizes(value: torch.Tensor, symbol: Any) -> list[bool]:
+    """Say for each dimension whether its size depends on the batch."""
+    return [isinstance(n, SymInt) and symbol in n.node.expr.free_symbols for n in value.shape]
+
+
+def folds_batch(graph: fx.Graph) -> bool:
+    """Say whether some value does not keep one row a sequence in its first dimension."""
+    symbol = _batch_symbol(graph)
+
+    def keeps_rows(value: torch.Tensor) -> bool:
+        batch = _batch_sizes(value, symbol)
+        return not any(batch) or (
+            sum(batch) == 1 and batch[0] and str(value.shape[0]) == f"{symbol}"
+        )
+
+    return not all(keeps_rows(value) for node in graph.nodes for value in _example(node))
+
+
+def _problem(node: fx.Node, varying: set[fx.Node]) -> str:
+    """Say why a node with varying arguments cannot be given a rule, or return an empty string."""
+    if node.target is operator.getitem:
+        return _piece_problem(node)
+    rule = rule_for(node.target)
+    if rule is None:
+        return "has no rule"
+    arguments = _varying_arguments(node, varying)
+    if -1 in arguments or not (rule.varying is None or arguments <= rule.varying):
+        return "has a rule, but not for this argument varying with the sequence"
+    if rule.kind != "inert" and any(not v.is_floating_point() for v in _example(node)[:1]):
+        return "turns a varying value into one that is not a floating-point number"
+    if rule.kind != "inert" and _loses_batch(node):
+        return "mixes the sequences of a batch"
+    return ""
+
+
+def _piece_problem(node: fx.Node) -> str:
+    source, index = node.args
+    rule = rule_for(source.target) if isinstance(source, fx.Node) else None
+    if index == 0 or (rule is not None and rule.carries_all):
+        return ""
+    return "uses the position or the statistic that the operator returns beside its value"
+
+
+def _loses_batch(node: fx.Node) -> bool:
+    symbol = _batch_symbol(node.graph)
+    return any(not any(_batch_sizes(value, symbol)) for value in _example(node)[:1])
+
+
+def _mentions(argument: Any, nodes: set[fx.Node]) -> bool:
+    return any(isinstance(leaf, fx.Node) and leaf in nodes for leaf in _leaves(argument))
+
+
+def _leaves(argument: Any) -> Iterable[Any]:
+    leaves: list[Any] = []
+    fx.node.map_aggregate(argument, leaves.append)
+    return leaves
+
+
+def _varying_arguments(node: fx.Node, varying: set[fx.Node]) -> set[int]:
+    """Return the positions of the arguments that vary; -1 stands for any passed by keyword."""
+    positions = {i for i, argument in enumerate(node.args) if _mentions(argument, varying)}
+    return positions | ({-1} if _mentions(node.kwargs, varying) else set())
+
+
+def _name(target: Any) -> str:
+    return (
+        str(target) if isinstance(target, OpOverload) else getattr(target, "__name__", str(target))
+    )
+
+
+def operator_table(graph: fx.Graph) -> list[OperatorUse]:
+    """List every operator of a graph with its rule.
+
+    Parameters
+    ----------
+    graph : fx.Graph
+        Captured, with one placeholder.
+
+    Returns
+    -------
+    list of OperatorUse, in the order of execution
+    """
+    varying = _varying(graph)
+
+    def use(node: fx.Node) -> OperatorUse:
+        rule = rule_for(node.target)
+        arguments = _varying_arguments(node, varying)
+        problem = _problem(node, varying) if arguments else ""
+        kind = (
+            "constant" if not arguments else "linear" if rule is None else rule.kind_for(arguments)
+        )
+        formula = rule.formula if rule is not None and kind == rule.kind else COEFFICIENT
+        return OperatorUse(
+            node.name,
+            _name(node.target),
+            source_line(node),
+            "none" if problem else kind,
+            "" if problem or not arguments else formula,
+            problem,
+        )
+
+    return [use(node) for node in graph.nodes if node.op == "call_function"]
+
+
+def require_covered(graph: fx.Graph) -> None:
+    """Raise one error that names every operator without a rule.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        With operator, count, source line and what is wrong, for all of them.
+    """
+    missing = [use for use in operator_table(graph) if use.problem]
+    if not missing:
+        return
+    seen: dict[tuple[str, str, str], int] = {}
+    for use in missing:
+        key = (use.operator, use.line, use.problem)
+        seen[key] = seen.get(key, 0) + 1
+    listed = [f"{name} ({line}, {n}×) {why}" for (name, line, why), n in seen.items()]
+    rest = f"; and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    raise UnsupportedOperatorError(
+        f"the model uses {len(listed)} operators without a DeepLIFT rule: "
+        f"{'; '.join(listed[:LISTED])}{rest}; write them with operators that `seqlift inspect` "
+        "shows a rule for, or leave them out of what the target needs"
+    )

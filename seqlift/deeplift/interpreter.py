@@ -1,0 +1,94 @@
+"""Read a captured graph with two lanes and return multipliers.
+
+Each operator is replaced by the straight line from its value at the reference to its value at the
+sequence; one backward pass over the reference lane multiplies the slopes (the chain rule for
+multipliers, Shrikumar et al. 2017, section 3.4).
+"""
+
+# ruff: noqa: ANN401  (an operator takes and returns anything)
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx
+
+from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
+from seqlift.deeplift.lanes import Lanes
+from seqlift.deeplift.registry import apply
+
+__all__ = ["Multipliers", "multipliers"]
+
+
+class Multipliers(NamedTuple):
+    """What one pass gives for each sequence and each of its references.
+
+    Attributes
+    ----------
+    multipliers : Tensor, shape (region, reference, base=4, position)
+        Δtarget/Δinput, in units of the target.
+    prediction : Tensor, shape (region,)
+        The target at the sequence.
+    prediction_reference : Tensor, shape (region, reference)
+        The target at each reference.
+    """
+
+    multipliers: Tensor
+    prediction: Tensor
+    prediction_reference: Tensor
+
+
+class _TwoLanes(fx.Interpreter):
+    """Runs every node by its rule."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return apply(target, *args, **kwargs)
+
+
+def multipliers(
+    graph: fx.GraphModule, one_hot: Tensor, references: Tensor, *, repeat: bool = False
+) -> Multipliers:
+    """Compute the multipliers of one batch.
+
+    Parameters
+    ----------
+    graph : fx.GraphModule
+        One input (row, 4, position), one output (row,), every operator with a rule (see
+        `coverage.py`).
+    one_hot : Tensor, shape (region, base=4, position)
+        In the graph's floating-point type and on its device.
+    references : Tensor, shape (region, reference, base=4, position)
+        The same.
+    repeat : bool
+        Run the sequence once for each reference instead of once; needed where the model folds the
+        batch into another dimension. The result is the same.
+
+    Returns
+    -------
+    Multipliers
+
+    References
+    ----------
+    Shrikumar et al. 2017, sections 3.1 to 3.4; the two lanes are our own.
+    """
+    n_regions, n_references = references.shape[:2]
+    at_reference = references.flatten(0, 1).detach().requires_grad_()
+    at_sequence = one_hot.repeat_interleave(n_references, 0) if repeat else one_hot
+    with torch.enable_grad():
+        target = _TwoLanes(graph).run(Lanes(at_sequence.detach(), at_reference))
+        found = _gradient(target, at_reference)
+    prediction = target.sequence if isinstance(target, Lanes) else target
+    at_references = target.reference if isinstance(target, Lanes) else target
+    return Multipliers(
+        found.reshape(references.shape),
+        prediction.detach().reshape(n_regions, -1)[:, 0],
+        at_references.detach().reshape(n_regions, n_references),
+    )
+
+
+def _gradient(target: Any, source: Tensor) -> Tensor:
+    if not isinstance(target, Lanes) or not target.reference.requires_grad:
+        return torch.zeros_like(source)  # a target that does not depend on the sequence
+    (found,) = torch.autograd.grad(target.reference.sum(), source)
+    return found

@@ -1,0 +1,201 @@
+"""Maxima: the cross-maximum rule.
+
+A maximum may be taken at different positions at the sequence and at the reference. With y and y₀
+the two values and c = max(y, y₀), the share c − y₀ belongs to the winner at the sequence and y − c
+to the winner at the reference; each is divided by that position's own Δx, and shares that land on
+one position (overlapping windows) add up. No share exceeds the Δx it is divided by, so the quotient
+needs a stand-in only where Δx vanishes: there it is the maximum's own derivative at the sequence.
+
+Source: our own description; DeepSHAP (Lundberg & Lee 2017) and tangermeme 1.6 do the same.
+"""
+
+# ruff: noqa: ANN401  (an operator takes and returns anything)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from seqlift.deeplift.lanes import Lanes, each_lane, flat, paired
+from seqlift.deeplift.registry import apply, register
+from seqlift.deeplift.slope import is_near_zero, slope
+
+__all__: list[str] = []
+
+aten = torch.ops.aten
+
+CROSS = "m = (c − y₀) to the winner at x, (y − c) to the winner at x₀, over Δx; c = max(y, y₀)"
+SOURCE = "our own; as tangermeme 1.6 for MaxPool"
+
+
+class Maximum(NamedTuple):
+    """A maximum over windows of the last, flattened axis.
+
+    Attributes
+    ----------
+    values : Tensor, shape (row, ..., window)
+    winners : int64 Tensor, shape (row, ..., window), positions in the flattened axis
+    """
+
+    values: Tensor
+    winners: Tensor
+
+
+class _CrossMaximum(torch.autograd.Function):
+    """Maxima at the references, with the cross-maximum rule on the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, source: Tensor, at_sequence: Tensor, sequence: Maximum, reference: Maximum
+    ) -> Tensor:
+        ctx.save_for_backward(source.detach(), at_sequence, *sequence, *reference)
+        return reference.values
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        source, at_sequence, y, winners, y0, winners0 = ctx.saved_tensors
+        x, x0 = paired(Lanes(at_sequence, source))
+        y, y0 = paired(Lanes(y, y0))
+        winners, winners0 = paired(Lanes(winners, winners0))
+        gradient = gradients[0].reshape(y0.shape)
+        winners = winners.expand_as(winners0)
+        top = torch.maximum(y, y0)
+
+        def route(shares: Tensor, to: Tensor) -> Tensor:
+            return torch.zeros_like(x0).scatter_add_(-1, to, shares)
+
+        routed = route(gradient * (top - y0), winners).scatter_add_(
+            -1, winners0, gradient * (y - top)
+        )
+        near_zero = is_near_zero(x - x0, (x + x0) / 2, kinked=True)
+        multiplier = slope(routed, x - x0, route(gradient, winners), near_zero)
+        return flat(multiplier, source), None, None, None
+
+
+def _cross_maximum(value: Lanes, maximum: Callable[[Tensor], Maximum]) -> Lanes:
+    """Apply the rule to a value whose last axis holds all positions that compete."""
+    sequence, reference = maximum(value.sequence), maximum(value.reference.detach())
+    after = _CrossMaximum.apply(value.reference, value.sequence, sequence, reference)  # type: ignore[no-untyped-call]
+    return Lanes(sequence.values, after)
+
+
+def _pooled(value: Lanes, n_axes: int, pool: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Lanes:
+    """Apply the rule to pooling over the last `n_axes` axes, whatever their windows."""
+    shape = value.sequence.shape[-n_axes:]
+    result: list[tuple[int, ...]] = []
+
+    def maximum(flattened: Tensor) -> Maximum:
+        values, winners = pool(flattened.unflatten(-1, shape))  # type: ignore[no-untyped-call]
+        result[:] = [tuple(values.shape[-n_axes:])]
+        return Maximum(values.flatten(-n_axes), winners.flatten(-n_axes))
+
+    after = _cross_maximum(each_lane(lambda lane: lane.flatten(-n_axes), value), maximum)
+    return each_lane(lambda lane: lane.unflatten(-1, result[0]), after)
+
+
+WINDOWS: dict[Any, tuple[int, Callable[..., tuple[Tensor, Tensor]]]] = {
+    aten.max_pool1d.default: (1, F.max_pool1d_with_indices),
+    aten.max_pool2d.default: (2, F.max_pool2d_with_indices),
+    aten.max_pool3d.default: (3, F.max_pool3d_with_indices),
+    aten.max_pool1d_with_indices.default: (1, F.max_pool1d_with_indices),
+    aten.max_pool2d_with_indices.default: (2, F.max_pool2d_with_indices),
+    aten.max_pool3d_with_indices.default: (3, F.max_pool3d_with_indices),
+}
+ADAPTIVE: dict[Any, tuple[int, Callable[..., tuple[Tensor, Tensor]]]] = {
+    aten.adaptive_max_pool1d.default: (1, F.adaptive_max_pool1d_with_indices),
+    aten.adaptive_max_pool2d.default: (2, F.adaptive_max_pool2d_with_indices),
+    aten.adaptive_max_pool3d.default: (3, F.adaptive_max_pool3d_with_indices),
+}
+
+
+@register(WINDOWS, "max", formula=CROSS, source=SOURCE)
+def _max_pool(
+    operator: Any,
+    value: Lanes,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Any:
+    n_axes, function = WINDOWS[operator]
+    windows = (kernel, stride or None, padding, dilation, ceil_mode)
+    after = _pooled(value, n_axes, lambda lane: function(lane, *windows))
+    return after if len(operator._schema.returns) == 1 else _first_of_two(after)
+
+
+@register(ADAPTIVE, "max", formula=CROSS, source=SOURCE)
+def _adaptive_max_pool(operator: Any, value: Lanes, size: Any) -> Any:
+    n_axes, function = ADAPTIVE[operator]
+    return _first_of_two(_pooled(value, n_axes, lambda lane: function(lane, size)))
+
+
+def _first_of_two(values: Lanes) -> Lanes:
+    """Answer for operators that also return positions, which nothing may use (`coverage.py`)."""
+    return Lanes((values.sequence, None), (values.reference, None))
+
+
+def _over_axes(value: Lanes, axes: Any, keepdim: bool) -> Lanes:
+    rank = value.sequence.dim()
+    axes = [axes] if isinstance(axes, int) else list(axes) or list(range(rank))
+    axes = sorted(axis % rank for axis in axes)
+    moved = each_lane(lambda lane: lane.movedim(axes, list(range(-len(axes), 0))), value)
+
+    def maximum(flattened: Tensor) -> Maximum:
+        return Maximum(*flattened.max(-1, keepdim=True))
+
+    after = _cross_maximum(each_lane(lambda lane: lane.flatten(-len(axes)), moved), maximum)
+    if not keepdim:
+        return each_lane(lambda lane: lane.squeeze(-1), after)
+    return each_lane(lambda lane: lane.squeeze(-1)[_with_new_axes(rank, axes)], after)
+
+
+def _with_new_axes(rank: int, axes: list[int]) -> tuple[slice | None, ...]:
+    return tuple(None if axis in axes else slice(None) for axis in range(rank))
+
+
+@register([aten.amax.default], "max", formula=CROSS, source=SOURCE)
+def _amax(operator: Any, value: Lanes, axes: Any = (), keepdim: bool = False) -> Lanes:
+    return _over_axes(value, axes, keepdim)
+
+
+@register(
+    [aten.amin.default], "max", formula=f"minus the maximum of minus x; {CROSS}", source=SOURCE
+)
+def _amin(operator: Any, value: Lanes, axes: Any = (), keepdim: bool = False) -> Lanes:
+    return each_lane(torch.neg, _over_axes(each_lane(torch.neg, value), axes, keepdim))
+
+
+@register([aten.max.dim], "max", formula=CROSS, source=SOURCE)
+def _max_dim(operator: Any, value: Lanes, axis: int, keepdim: bool = False) -> Lanes:
+    return _first_of_two(_over_axes(value, axis, keepdim))
+
+
+@register([aten.min.dim], "max", formula=f"minus the maximum of minus x; {CROSS}", source=SOURCE)
+def _min_dim(operator: Any, value: Lanes, axis: int, keepdim: bool = False) -> Lanes:
+    return _first_of_two(_amin(operator, value, axis, keepdim))
+
+
+@register([aten.maximum.default], "max", varying=(0, 1), formula=CROSS, source=SOURCE)
+def _maximum(operator: Any, a: Any, b: Any) -> Lanes:
+    def stacked(x: Tensor, y: Tensor) -> Tensor:
+        return torch.stack(torch.broadcast_tensors(x, y), -1)  # type: ignore[no-untyped-call]
+
+    pair = each_lane(stacked, a, b)
+    return _over_axes(pair, -1, keepdim=False)
+
+
+@register(
+    [aten.minimum.default],
+    "max",
+    varying=(0, 1),
+    formula=f"minus the maximum of minus x; {CROSS}",
+    source=SOURCE,
+)
+def _minimum(operator: Any, a: Any, b: Any) -> Lanes:
+    minus_a, minus_b = apply(aten.neg.default, a), apply(aten.neg.default, b)
+    return each_lane(torch.neg, _maximum(operator, minus_a, minus_b))
