@@ -1,0 +1,12 @@
+# ruff: noqa: F821 (Snakemake defines `snakemake`)
+"""Make the index of the genome, whose own folder may be read-only."""
+
+import sys
+from pathlib import Path
+
+from seqlift.genome.fasta import Genome
+
+sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
+
+with Genome(snakemake.input[0], index=snakemake.output.fai) as genome:
+    print(genome.contigs)
