@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlift.deeplift.lanes import Lanes, difference, midpoint, with_multiplier
+from seqlift.deeplift.lanes import Lanes, difference, flat, midpoint, paired, with_multiplier
 from seqlift.deeplift.registry import register
 from seqlift.deeplift.slope import is_near_zero, slope
 
@@ -123,13 +123,18 @@ def _exponent(operator: Any, base: float, value: Lanes) -> Lanes:
 
 @register([aten.relu.default], "rescale", formula=SECANT, source=PAPER)
 def _relu(operator: Any, value: Lanes) -> Lanes:
-    """Rescale for the commonest activation in few passes over memory.
+    """Rescale for the commonest activation in few passes over memory, without a difference to divide by.
 
-    Both branches are exact, so Δy/Δx is exact for every Δx but zero.
+    Δy/Δx = (y + y₀)/(|x| + |x₀|): both are 1 where x and x₀ are positive, 0 where neither is, and where one is,
+    |x| + |x₀| is |Δx| and y + y₀ is |Δy|. At x = x₀ that is the derivative.
     """
     after = Lanes(operator(value.sequence), operator(value.reference.detach()))
-    delta_in = difference(value)
-    multiplier = difference(after).div_(delta_in)
-    is_active = (value.reference.detach() > 0).to(multiplier.dtype)
-    multiplier = torch.where(delta_in == 0, is_active, multiplier)
-    return Lanes(after.sequence, with_multiplier(value.reference, after.reference, multiplier))
+    y_sequence, y_reference = paired(after)
+    tiny = torch.finfo(y_sequence.dtype).tiny  # at x = x₀ = 0 the multiplier is 0
+    sizes = Lanes(value.sequence.abs() + tiny, value.reference.detach().abs())
+    size_sequence, size_reference = paired(sizes)
+    multiplier = (y_sequence + y_reference).div_(size_reference.add_(size_sequence))
+    return Lanes(
+        after.sequence,
+        with_multiplier(value.reference, after.reference, flat(multiplier, value.reference)),
+    )

@@ -1,0 +1,212 @@
+"""`seqlift score`: regions in, tracks out."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqlift.cli.options import OVERLAPS, SCHEMES, force_option, model_options, stack
+from seqlift.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from seqlift.plan import Plan
+
+__all__ = ["score"]
+
+_input = stack(
+    click.option(
+        "-m",
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="A .pt2 file, or package.module:factory with --weights.",
+    ),
+    click.option("-g", "--genome", metavar="FASTA", help="The genome: plain or bgzip FASTA."),
+    click.option(
+        "-r",
+        "--regions",
+        metavar="BED",
+        help="BED3 to BED12, narrowPeak or broadPeak, plain or gzip; - is stdin.",
+    ),
+    click.option(
+        "-f",
+        "--fasta",
+        metavar="FASTA",
+        help="Sequences to score whole, in place of -g and -r (no bigWig); - is stdin.",
+    ),
+    click.option(
+        "-o",
+        "--output",
+        required=True,
+        metavar="PREFIX",
+        help="Writes PREFIX.h5, .bw, .regions.tsv and .json.",
+    ),
+    model_options,
+    click.option("--fai", metavar="FILE", help="The genome's index, where it is not FASTA.fai."),
+    click.option(
+        "--contig-style",
+        type=click.Choice(["exact", "match"]),
+        default="exact",
+        show_default=True,
+        help="match also reads chr20 for 20, and 20 for chr20.",
+    ),
+    click.option(
+        "--edges",
+        type=click.Choice(["pad", "drop", "error"]),
+        default="pad",
+        show_default=True,
+        help="For windows past a chromosome's end: fill with N, leave out, or stop.",
+    ),
+)
+
+_explanation = stack(
+    click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        default=("0",),
+        show_default=True,
+        metavar="TARGET",
+        help="INDEX, or OUTPUT.INDEX where the model has several outputs; may be repeated.",
+    ),
+    click.option(
+        "--target-activation",
+        type=click.Choice(["auto", "keep"]),
+        default="auto",
+        show_default=True,
+        help="auto explains the logit below a final sigmoid or softmax.",
+    ),
+    click.option(
+        "--references",
+        type=click.Choice(SCHEMES),
+        default=SCHEMES[0],
+        show_default=True,
+        help="What each sequence is compared with.",
+    ),
+    click.option(
+        "-n",
+        "--n-references",
+        type=click.IntRange(1),
+        default=20,
+        show_default=True,
+        help="References of each sequence.",
+    ),
+    click.option(
+        "--rules",
+        type=click.Choice(["rescale"]),
+        default="rescale",
+        show_default=True,
+        help="The rule for non-linear operators.",
+    ),
+    click.option(
+        "-s",
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Same seed and sequence, same references.",
+    ),
+)
+
+_running = stack(
+    click.option(
+        "-d",
+        "--device",
+        metavar="DEVICE",
+        help="cpu, cuda or cuda:N.  [default: cuda if there is one]",
+    ),
+    click.option(
+        "-b",
+        "--batch-size",
+        type=click.IntRange(1),
+        metavar="PAIRS",
+        help="Sequence-reference pairs at a time.  [default: by length and device]",
+    ),
+    click.option(
+        "-t",
+        "--threads",
+        type=click.IntRange(1),
+        help="CPU threads of the model.  [default: torch's]",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "float64"]),
+        default="float32",
+        show_default=True,
+        help="Of the model's arithmetic and of the scores file.",
+    ),
+)
+
+_results = stack(
+    click.option(
+        "--overlap",
+        type=click.Choice(OVERLAPS),
+        default=OVERLAPS[0],
+        show_default=True,
+        help="Value of a base in several windows: that of the nearest centre, the mean, or the "
+        "largest.",
+    ),
+    click.option(
+        "--logos",
+        type=click.IntRange(0),
+        default=0,
+        metavar="N",
+        help="Draw the N regions with the strongest cores, 60 bp about each.",
+    ),
+    click.option(
+        "--on-incomplete",
+        type=click.Choice(["warn", "fail", "ignore"]),
+        default="warn",
+        show_default=True,
+        help="What to do if scores do not sum to delta.",
+    ),
+    force_option,
+    click.option(
+        "-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors alone."
+    ),
+)
+
+
+@click.command(short_help="Score regions or sequences; write tracks.")
+@stack(_input, _explanation, _running, _results)
+@click.pass_obj
+def score(arguments: list[str] | None, /, quiet: bool, **options: Any) -> None:  # noqa: ANN401
+    """Score every base of the regions of a BED file, or of the sequences of a FASTA.
+
+    \b
+    seqlift score -m model.pt2 -g hg38.fa -r peaks.narrowPeak -o out/ctcf
+    seqlift score -m model.pt2 -f sequences.fa -o out/ctcf --logos 5
+
+    The scores are those of DeepLIFT. Each region is cut to the model's input length about its
+    summit or midpoint and compared with shuffles of itself. Scores of a region sum to the
+    difference between the model's output for it and for its references; how nearly is written for
+    each region.
+    """  # noqa: D301  (click reads the backspace)
+    from seqlift.pipeline import run
+    from seqlift.plan import Plan
+
+    plan = Plan(command_line=shlex.join(["seqlift", *(arguments or ())]), **options)
+    with Progress("scoring", "regions", quiet=quiet) as progress:
+        summary = run(plan, progress.update)
+    if not quiet:
+        _report(plan, summary)
+
+
+def _report(plan: Plan, summary: dict[str, Any]) -> None:
+    """Say in a few lines what was written and how far it can be trusted."""
+    counts = summary["counts"]
+    kinds = [f"{counts[k]} {k}" for k in ("padded", "dropped", "unshufflable") if counts.get(k)]
+    also = f" ({', '.join(kinds)})" if kinds else ""
+    rate = f"{summary['regions_per_second']:.3g} a second"
+    _say(f"scored {counts['scored']} of {counts['rows']} rows{also}, {rate}")
+    for target, found in summary["targets"].items():
+        error = found["completeness"]["mean_error_over_mean_delta"]
+        _say(f"target {target}: completeness error {error:.1e} of delta on average")
+    for kind, path in plan.files(counts["scored"]).items():
+        _say(f"wrote {path} ({kind})")
+
+
+def _say(message: str) -> None:
+    click.echo(f"seqlift: {message}", err=True)

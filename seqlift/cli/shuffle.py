@@ -1,0 +1,72 @@
+"""`seqlift shuffle`: the references of sequences, as FASTA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from seqlift.cli.options import force_option
+
+__all__ = ["shuffle"]
+
+SHUFFLES = ("dinucleotide-shuffle", "mononucleotide-shuffle")
+
+
+@click.command(short_help="Shuffle sequences as the references of a run.")
+@click.argument("fasta", metavar="FASTA")
+@click.option(
+    "-n",
+    "--n-references",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Shuffles of each sequence.",
+)
+@click.option(
+    "--scheme",
+    type=click.Choice(SHUFFLES),
+    default=SHUFFLES[0],
+    show_default=True,
+    help="What the shuffles keep.",
+)
+@click.option(
+    "-s",
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Same seed and sequence, same shuffles.",
+)
+@click.option(
+    "-o", "--output", default="-", metavar="FILE", help="FASTA to write; - is standard output."
+)
+@force_option
+def shuffle(
+    fasta: str, n_references: int, scheme: str, seed: int, output: str, force: bool
+) -> None:
+    """Shuffle the sequences of a FASTA file (- is standard input), and write them as FASTA.
+
+    They are the very references that `seqlift score` makes with the same seed. Shuffle K of NAME is
+    called NAME.K, K from 1. The dinucleotide shuffle keeps the first and the last base and all
+    dinucleotide counts, and is uniform over all sequences that do; Ns stay where they are.
+    """
+    from seqlift.output.atomic import whole_file
+
+    if output == "-":
+        for record in _records(fasta, n_references, scheme, seed):
+            click.echo(record, nl=False)
+        return
+    with whole_file(output, force=force) as path, path.open("w", encoding="ascii") as file:
+        file.writelines(_records(fasta, n_references, scheme, seed))
+
+
+def _records(fasta: str, n_references: int, scheme: str, seed: int) -> Iterator[str]:
+    from seqlift.genome.records import read_fasta
+    from seqlift.sequence.onehot import decode, encode
+    from seqlift.sequence.references import make_references
+
+    for name, letters in read_fasta(fasta):
+        made = make_references(encode(letters)[None], scheme, n_references, seed=seed)[0]
+        for k, one_hot in enumerate(made, start=1):
+            yield f">{name}.{k}\n{decode(one_hot)}\n"

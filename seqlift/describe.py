@@ -1,0 +1,111 @@
+"""What `seqlift inspect` shows of a model: facts, and a line for every operator."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from seqlift.deeplift.coverage import OperatorUse, folds_batch, operator_table
+from seqlift.errors import ShapeError
+from seqlift.model.capture import Captured, capture, fixed_length
+from seqlift.model.load import LoadedModel, load_model
+from seqlift.model.targets import select_target
+
+__all__ = ["Description", "describe"]
+
+
+class Description(NamedTuple):
+    """A model in words.
+
+    Attributes
+    ----------
+    facts : dict of str to str
+    operators : list of OperatorUse
+        In the order of execution.
+    is_covered : bool
+        Whether every operator has a rule.
+    """
+
+    facts: dict[str, str]
+    operators: list[OperatorUse]
+    is_covered: bool
+
+
+def describe(
+    source: str,
+    *,
+    weights: str | None = None,
+    allow_pickle: bool = False,
+    length: int | None = None,
+    target: str | None = None,
+    target_activation: str = "auto",
+) -> Description:
+    """Load a model and say what it is.
+
+    Parameters
+    ----------
+    source, weights, allow_pickle
+        See `seqlift.model.load.load_model`.
+    length : int or None
+        Positions, where the model does not fix them.
+    target : str or None
+        Show only the operators that this target needs; None shows all.
+    target_activation : str
+        "auto" or "keep".
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be loaded or captured.
+    """
+    loaded = load_model(source, weights=weights, allow_pickle=allow_pickle)
+    if length is None and fixed_length(loaded.model) is None:
+        raise ShapeError("the model does not say how many positions it takes; give --length")
+    captured = capture(loaded.model, length)
+    graph = captured.graph
+    facts = _facts(loaded, captured)
+    if target is not None:
+        targeted = select_target(captured, target, target_activation)
+        graph = targeted.graph
+        facts["target"] = targeted.name
+        if targeted.activation:
+            facts["target"] += f" (the logit below the final {targeted.activation})"
+    operators = operator_table(graph.graph)
+    missing = sum(bool(use.problem) for use in operators)
+    facts["covered"] = f"no, {missing} operators have no rule" if missing else "yes"
+    facts["sequence lane"] = "once for each reference" if folds_batch(graph.graph) else "once"
+    return Description(facts, operators, missing == 0)
+
+
+def _facts(loaded: LoadedModel, captured: Captured) -> dict[str, str]:
+    end = captured.graph.graph.output_node().args[0]
+    leaves: list[Any] = list(end) if isinstance(end, (tuple, list)) else [end]
+    facts = {
+        "model": loaded.source,
+        "sha256": loaded.digest,
+        "form": "exported program" if isinstance(loaded.model, ExportedProgram) else "module",
+        "parameters": f"{_count(loaded.model):,}",
+        "weights": str(captured.dtype).removeprefix("torch."),
+        "input": f"(batch, 4, {captured.length})",
+    }
+    for name, leaf in zip(captured.outputs, leaves, strict=True):
+        facts[f"output {name}"] = _shape(leaf)
+    return facts
+
+
+def _count(model: nn.Module | ExportedProgram) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _shape(leaf: object) -> str:
+    value = leaf.meta.get("val") if isinstance(leaf, fx.Node) else None
+    if not isinstance(value, Tensor):
+        return "not a tensor"
+    sizes = ("batch" if i == 0 else str(size) for i, size in enumerate(value.shape))
+    return f"({', '.join(sizes)})"

@@ -1,0 +1,106 @@
+"""What a run should do: the options of `seqlift score`.
+
+A plan knows the names of the files it leads to, so that they can be checked before anything else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqlift.errors import UsageError
+from seqlift.genome.contigs import ContigStyle
+from seqlift.genome.regions import EdgePolicy
+from seqlift.sequence.references import DEFAULT_SCHEME
+
+__all__ = ["ON_INCOMPLETE", "Plan"]
+
+ON_INCOMPLETE = ("warn", "fail", "ignore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to score and how; the options of `seqlift score` under the same names.
+
+    Parameters
+    ----------
+    model : str
+        See `seqlift.model.load.load_model`.
+    output : str
+        Prefix of the files to write.
+    genome, regions : str or None
+        FASTA and BED, or
+    fasta : str or None
+        sequences instead of both.
+    """
+
+    model: str
+    output: str
+    genome: str | None = None
+    regions: str | None = None
+    fasta: str | None = None
+    weights: str | None = None
+    allow_pickle: bool = False
+    fai: str | None = None
+    contig_style: ContigStyle = "exact"
+    edges: EdgePolicy = "pad"
+    length: int | None = None
+    targets: tuple[str, ...] = ("0",)
+    target_activation: str = "auto"
+    references: str = DEFAULT_SCHEME
+    n_references: int = 20
+    rules: str = "rescale"
+    seed: int = 0
+    device: str | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    precision: str = "float32"
+    overlap: str = "nearest"
+    logos: int = 0
+    on_incomplete: str = "warn"
+    force: bool = False
+    command_line: str = ""
+
+    def __post_init__(self) -> None:
+        has_genome = self.genome is not None and self.regions is not None
+        has_part = self.genome is not None or self.regions is not None
+        if has_genome == (self.fasta is not None) or (has_part and not has_genome):
+            raise UsageError(
+                "give a genome and regions (-g and -r), or sequences (-f) in their place"
+            )
+        if not Path(self.output).name or self.output.endswith("/"):
+            raise UsageError(
+                f"the output {self.output!r} is a folder; give a prefix such as "
+                f"{Path(self.output) / 'scores'}"
+            )
+        if len(set(self.targets)) < len(self.targets):
+            raise UsageError(f"a target is named twice in {', '.join(self.targets)}")
+
+    def file(self, ending: str, target: str | None = None) -> Path:
+        """Return the path of a result; the target is part of its name where there are several."""
+        middle = f".{target}" if target is not None and len(self.targets) > 1 else ""
+        return Path(f"{self.output}{middle}{ending}")
+
+    def files(self, n_scored: int | None = None) -> dict[str, Path]:
+        """Return the files that a run writes, by what they hold.
+
+        Parameters
+        ----------
+        n_scored : int or None
+            Rows to score, above which there are no logos; None stands for many.
+
+        Returns
+        -------
+        files : dict of str to Path
+            "regions", "summary", and for each target "scores TARGET", "track TARGET" and
+            "logo K TARGET".
+        """
+        n_logos = self.logos if n_scored is None else min(self.logos, n_scored)
+        found = {"regions": self.file(".regions.tsv"), "summary": self.file(".json")}
+        for target in self.targets:
+            found[f"scores {target}"] = self.file(".h5", target)
+            if self.fasta is None:
+                found[f"track {target}"] = self.file(".bw", target)
+            for k in range(1, n_logos + 1):
+                found[f"logo {k} {target}"] = self.file(f".logo{k}.png", target)
+        return found
