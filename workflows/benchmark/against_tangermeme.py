@@ -1,0 +1,112 @@
+"""Time seqlift against tangermeme on a BPNet, in turn and in one process, with the same references.
+
+    pip install -e '.[bench]'
+    python workflows/benchmark/against_tangermeme.py
+
+Prints one line a round, then sequences a second (median over rounds), the ratio round by round, and the largest
+difference between the two results. Both use torch's threads; tangermeme runs at the best of several batch sizes,
+seqlift at its default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import tangermeme
+import torch
+from tangermeme.deep_lift_shap import deep_lift_shap
+from torch import Tensor, nn
+
+import seqlift
+from seqlift.explain import Explainer
+from seqlift.sequence.references import make_references
+
+
+class BPNet(nn.Module):
+    """The trunk and the count head of BPNet: dilated residual convolutions, mean over positions, dense."""
+
+    def __init__(self, n_filters: int = 64, n_layers: int = 8, trimming: int = 37) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(4, n_filters, 21, padding=10)
+        self.first_relu = nn.ReLU()
+        dilations = [2**i for i in range(1, n_layers + 1)]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(n_filters, n_filters, 3, padding=d, dilation=d) for d in dilations
+        )
+        self.relus = nn.ModuleList(nn.ReLU() for _ in dilations)
+        self.counts = nn.Linear(n_filters, 1)
+        self.trimming = trimming
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first_relu(self.first(x))
+        for convolution, relu in zip(self.convolutions, self.relus, strict=True):
+            x = x + relu(convolution(x))
+        return self.counts(x[:, :, self.trimming : -self.trimming].mean(2))
+
+
+def random_sequences(n: int, length: int, seed: int) -> Tensor:
+    """Return one-hot sequences, uint8, shape (region, 4, position)."""
+    generator = torch.Generator().manual_seed(seed)
+    letters = torch.randint(0, 4, (n, length), generator=generator)
+    return nn.functional.one_hot(letters, 4).transpose(1, 2).to(torch.uint8).contiguous()
+
+
+def seconds(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sequences", type=int, default=10)
+    parser.add_argument("--length", type=int, default=2114)
+    parser.add_argument("--references", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 20, 32, 64])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    model = BPNet().eval()
+    one_hot = random_sequences(options.sequences, options.length, seed=1)
+    references = torch.from_numpy(make_references(one_hot.numpy(), n_references=options.references, seed=0))
+    explainer = Explainer(model, length=options.length, device="cpu")
+
+    def ours() -> Tensor:
+        return explainer.contribute(one_hot, references).hypothetical
+
+    def theirs(batch_size: int) -> Tensor:
+        return deep_lift_shap(
+            model, one_hot.float(), references=references.float(), hypothetical=True,
+            batch_size=batch_size, device="cpu", warning_threshold=float("inf"),
+        )  # fmt: skip
+
+    warnings.simplefilter("ignore")
+    print(f"seqlift {seqlift.__version__}, tangermeme {tangermeme.__version__}, torch {torch.__version__}")
+    print(f"{platform.machine()}, {options.threads} threads, {options}")
+    result = ours()
+    times: list[float] = []
+    peer_times: list[float] = []
+    for i in range(options.rounds):
+        times.append(seconds(ours)[0])
+        runs = {size: seconds(lambda size=size: theirs(size)) for size in options.batch_sizes}
+        best = min(runs, key=lambda size: runs[size][0])
+        peer_times.append(runs[best][0])
+        print(f"round {i + 1}: seqlift {times[-1]:.2f} s, tangermeme {peer_times[-1]:.2f} s (batch size {best})")
+    ratios = [b / a for a, b in zip(times, peer_times, strict=True)]
+    expected = runs[best][1]
+    print(f"seqlift     {options.sequences / statistics.median(times):8.2f} sequences a second")
+    print(f"tangermeme  {options.sequences / statistics.median(peer_times):8.2f} sequences a second, best batch size")
+    print(f"ratio       {statistics.median(ratios):8.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+    worst = (result - expected).abs().max() / expected.abs().max()
+    print(f"largest difference {worst:.1e} of the largest score")
+
+
+if __name__ == "__main__":
+    main()
