@@ -22,8 +22,8 @@
     ├─ ReferenceWarning              a sequence that has no other shuffle
     └─ InputDataWarning              odd but readable input (spaces for tabs)
 
-A message says what was found, what was expected and what to do, in one line, with ``file:line`` where
-there is one.
+A message says what was found, what was expected and what to do, in one line, with ``file:line``
+where there is one.
 """
 
 __all__ = [
@@ -85,7 +85,7 @@ class ModelLoadError(ModelError):
 
 
 class CaptureError(ModelError):
-    """`torch.export` could not follow the model; the message keeps torch's words and the source line."""
+    """`torch.export` could not follow the model; the message has torch's words and your line."""
 
 
 class UnsupportedOperatorError(ModelError):

@@ -75,7 +75,9 @@ def main() -> None:
     torch.manual_seed(0)
     model = BPNet().eval()
     one_hot = random_sequences(options.sequences, options.length, seed=1)
-    references = torch.from_numpy(make_references(one_hot.numpy(), n_references=options.references, seed=0))
+    references = torch.from_numpy(
+        make_references(one_hot.numpy(), n_references=options.references, seed=0)
+    )
     explainer = Explainer(model, length=options.length, device="cpu")
 
     def ours() -> Tensor:
@@ -88,7 +90,9 @@ def main() -> None:
         )  # fmt: skip
 
     warnings.simplefilter("ignore")
-    print(f"seqlift {seqlift.__version__}, tangermeme {tangermeme.__version__}, torch {torch.__version__}")
+    print(
+        f"seqlift {seqlift.__version__}, tangermeme {tangermeme.__version__}, torch {torch.__version__}"
+    )
     print(f"{platform.machine()}, {options.threads} threads, {options}")
     result = ours()
     times: list[float] = []
@@ -98,12 +102,18 @@ def main() -> None:
         runs = {size: seconds(lambda size=size: theirs(size)) for size in options.batch_sizes}
         best = min(runs, key=lambda size: runs[size][0])
         peer_times.append(runs[best][0])
-        print(f"round {i + 1}: seqlift {times[-1]:.2f} s, tangermeme {peer_times[-1]:.2f} s (batch size {best})")
+        print(
+            f"round {i + 1}: seqlift {times[-1]:.2f} s, tangermeme {peer_times[-1]:.2f} s (batch size {best})"
+        )
     ratios = [b / a for a, b in zip(times, peer_times, strict=True)]
     expected = runs[best][1]
     print(f"seqlift     {options.sequences / statistics.median(times):8.2f} sequences a second")
-    print(f"tangermeme  {options.sequences / statistics.median(peer_times):8.2f} sequences a second, best batch size")
-    print(f"ratio       {statistics.median(ratios):8.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+    print(
+        f"tangermeme  {options.sequences / statistics.median(peer_times):8.2f} sequences a second, best batch size"
+    )
+    print(
+        f"ratio       {statistics.median(ratios):8.2f} (from {min(ratios):.2f} to {max(ratios):.2f})"
+    )
     worst = (result - expected).abs().max() / expected.abs().max()
     print(f"largest difference {worst:.1e} of the largest score")
 

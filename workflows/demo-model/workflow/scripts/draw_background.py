@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Draw windows of the chromosome away from any peak: at random, and with the G+C of peaks."""
 
 import sys

@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Test the model on the chromosome that it was not trained on: peaks against background windows."""
 
 import json

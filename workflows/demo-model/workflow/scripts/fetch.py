@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Download the source package of gimmemotifs and check that it is the one we know."""
 
 import hashlib

@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Make the index of the genome, whose own folder may be read-only."""
 
 import sys

@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Encode peaks, their dinucleotide shuffles and background windows with the labels of each."""
 
 import sys

@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Write the chromosome with N everywhere but about the peaks, bgzipped and indexed."""
 
 import sys

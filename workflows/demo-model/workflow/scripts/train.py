@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Train the model, keep the epoch with the lowest validation loss, and export it.
 
 Everything random comes from one seed and runs on one thread: the same machine trains the same

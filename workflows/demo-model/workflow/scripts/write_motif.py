@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Write one motif of a .pfm file in MEME's minimal format."""
 
 import sys

@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Write the peaks of one factor on the test chromosome as narrowPeak, in order of position."""
 
 import sys

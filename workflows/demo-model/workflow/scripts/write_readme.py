@@ -1,4 +1,4 @@
-# ruff: noqa: F821 (Snakemake defines `snakemake`)
+
 """Write the README of data/: digests, sizes and metrics into the template."""
 
 import hashlib
