@@ -78,7 +78,8 @@ def describe(
             facts["target"] += f" (the logit below the final {targeted.activation})"
     operators = operator_table(graph.graph)
     missing = sum(bool(use.problem) for use in operators)
-    facts["covered"] = f"no, {missing} operators have no rule" if missing else "yes"
+    uncovered = f"no, {missing} of {len(operators)} operators without a rule"
+    facts["covered"] = uncovered if missing else "yes"
     facts["sequence lane"] = "once for each reference" if folds_batch(graph.graph) else "once"
     return Description(facts, operators, missing == 0)
 

@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch.export import ExportedProgram
 from seqlift.deeplift.coverage import folds_batch, require_covered
 from seqlift.deeplift.interpreter import multipliers
 from seqlift.deeplift.scores import Contributions, Part, combine, completeness_tolerance, part
-from seqlift.errors import CompletenessWarning, ShapeError, UsageError
+from seqlift.errors import CompletenessWarning, SequenceError, ShapeError, UsageError
 from seqlift.model.capture import Captured, capture
 from seqlift.model.load import LoadedModel
 from seqlift.model.placement import place
@@ -31,9 +32,9 @@ __all__ = ["PRECISIONS", "RULE_SETS", "Explainer", "contributions"]
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 RULE_SETS = ("rescale",)
 
-# Positions in a batch of sequence-reference pairs. On a CPU, activations that stay in cache win; a device with
-# its own memory wants enough work to fill it.
-POSITIONS_ON_CPU = 40_000
+# Positions in a batch of sequence-reference pairs. On a CPU, activations that stay in cache win; a
+# device with its own memory wants enough work to fill it.
+POSITIONS_ON_CPU = 50_000
 POSITIONS_ON_DEVICE = 2_000_000
 
 
@@ -115,19 +116,30 @@ class Explainer:
         Returns
         -------
         Contributions, on the explainer's device
+
+        Raises
+        ------
+        ShapeError
+            If the sequences have another length than the explainer.
         """
+        if one_hot.shape[-1] != self.length or references.shape[-1] != self.length:
+            raise ShapeError(
+                f"sequences of {one_hot.shape[-1]} and references of {references.shape[-1]} "
+                f"positions were given; the explainer was made for {self.length}"
+            )
         rows = max(1, self.batch_size // references.shape[1])
-        groups = zip(one_hot.split(rows), references.split(rows), strict=True)
+        groups = zip(torch.split(one_hot, rows), torch.split(references, rows), strict=True)
         found = [self._contribute_rows(x, r, keep_multipliers) for x, r in groups]
         return _joined(found)
 
     def _contribute_rows(self, one_hot: Tensor, references: Tensor, keep: bool) -> Contributions:
         one_hot = self._placed(one_hot)
-        parts = [
-            self._part(one_hot, self._placed(some), keep)
-            for some in references.split(self.batch_size, dim=1)
-        ]
-        return combine(one_hot, parts)
+        # Parts of one size: a small last one would pay for the sequence lane all the same.
+        n_parts = math.ceil(references.shape[1] / self.batch_size)
+        pieces = torch.tensor_split(references, n_parts, dim=1)
+        return combine(
+            one_hot, [self._part(one_hot, self._placed(piece), keep) for piece in pieces]
+        )
 
     def _part(self, one_hot: Tensor, references: Tensor, keep: bool) -> Part:
         found = multipliers(self._graph, one_hot, references, repeat=self.repeats_sequence)
@@ -141,10 +153,25 @@ class Explainer:
 def as_captured(
     model: nn.Module | ExportedProgram | LoadedModel | Captured, length: int | None
 ) -> Captured:
-    """Capture a model, unless that has been done."""
+    """Capture a model, unless that has been done.
+
+    Raises
+    ------
+    UsageError
+        If it is no model, but the path of one.
+    ModelError
+        If it cannot be captured.
+    """
     if isinstance(model, Captured):
         return model
-    return capture(model.model if isinstance(model, LoadedModel) else model, length)
+    if isinstance(model, LoadedModel):
+        model = model.model
+    if not isinstance(model, nn.Module | ExportedProgram):
+        raise UsageError(
+            f"the model is {model!r}, a {type(model).__name__}; expected a torch.nn.Module or what "
+            "seqlift.load_model gives"
+        )
+    return capture(model, length)
 
 
 def find_device(device: str | torch.device | None) -> torch.device:
@@ -161,9 +188,11 @@ def find_device(device: str | torch.device | None) -> torch.device:
         found = torch.device(device)
     except RuntimeError:
         raise UsageError(f"device {device!r} is unknown; expected cpu, cuda or cuda:N") from None
+    if found.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {device!r} is not supported; expected cpu, cuda or cuda:N")
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"device {device} is not here; torch sees {torch.cuda.device_count()} CUDA devices"
+            f"device '{device}' is not here; torch sees {torch.cuda.device_count()} CUDA devices"
         )
     return found
 
@@ -253,10 +282,15 @@ def contributions(
     >>> bool(torch.allclose(found.scores.sum((1, 2)), found.delta.mean(1)))
     True
     """
-    array = np.asarray(sequences.cpu() if isinstance(sequences, Tensor) else sequences)
+    array = _as_array(sequences)
     require_one_hot(array)
+    if len(array) == 0:
+        raise SequenceError("found no sequences; expected at least one")
     if array.ndim != 3:
-        raise ShapeError(f"sequences have shape {array.shape}; expected (region, 4, position)")
+        raise SequenceError(
+            f"found sequences of shape {array.shape}; expected (region, 4, position): add the "
+            "region axis to a single sequence with sequence[None]"
+        )
     one_hot = array.astype(np.uint8)
     explainer = Explainer(
         model,
@@ -271,27 +305,42 @@ def contributions(
     if isinstance(references, str):
         compared = make_references(one_hot, references, n_references, seed=seed)
     else:
-        given = np.asarray(
-            references.detach().cpu() if isinstance(references, Tensor) else references
-        )
-        compared = require_references(given, len(array), array.shape[2])
+        compared = require_references(_as_array(references), len(array), array.shape[2])
     found = explainer.contribute(
         torch.from_numpy(one_hot),
-        torch.from_numpy(np.array(compared)),
+        _as_tensor(compared, explainer.dtype),
         keep_multipliers=keep_multipliers,
     )
     warn_incomplete(found)
     return found
 
 
+def _as_array(values: Tensor | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    # numpy has no bfloat16
+    return np.asarray(values.float() if values.dtype == torch.bfloat16 else values)
+
+
+def _as_tensor(references: np.ndarray[Any, Any], dtype: torch.dtype) -> Tensor:
+    # One-hot stays in bytes; numpy's other types need not be known to torch.
+    if references.dtype == np.uint8:
+        return torch.from_numpy(references.copy())
+    return torch.from_numpy(references.astype(str(dtype).removeprefix("torch.")))
+
+
 def warn_incomplete(found: Contributions) -> None:
     """Warn if any pair misses completeness by more than rounding explains."""
-    over = found.completeness_error > completeness_tolerance(found)
+    # So written that NaN counts as incomplete.
+    over = ~(found.completeness_error <= completeness_tolerance(found))
     if bool(over.any()):
-        worst = float((found.completeness_error / found.delta.abs()).nan_to_num(0, 0, 0).max())
+        error = torch.where(over, found.completeness_error.nan_to_num(torch.inf), -1).flatten()
+        worst = int(error.argmax())
         warnings.warn(
-            f"contributions of {int(over.any(1).sum())} of {len(over)} sequences do not sum to delta "
-            f"(worst error {worst:.2g} of delta)",
+            f"contributions of {int(over.any(1).sum())} of {len(over)} sequences do not sum to "
+            f"delta (worst: off by {float(found.completeness_error.flatten()[worst]):.2g} where "
+            f"delta is {float(found.delta.flatten()[worst]):.2g})",
             CompletenessWarning,
             stacklevel=3,
         )

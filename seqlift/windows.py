@@ -23,7 +23,7 @@ from seqlift.genome.fasta import Genome
 from seqlift.genome.records import read_fasta
 from seqlift.genome.regions import EdgePolicy, Region, apply_edge_policy, format_region, resize
 from seqlift.genome.text import source_name
-from seqlift.sequence.onehot import encode_many
+from seqlift.sequence.onehot import encode, encode_many
 from seqlift.sequence.references import SCHEMES, find_unshufflable, make_references
 
 __all__ = [
@@ -273,7 +273,7 @@ def _blame(items: list[Item], letters: list[str]) -> None:
     """Raise the error of the first window that cannot be encoded, with its place."""
     for item, sequence in zip(items, letters, strict=True):
         try:
-            encode_many([sequence])
+            encode(sequence)
         except SequenceError as error:
             place = f"{format_region(item.window)} (line {item.region.row})"
             raise SequenceError(f"{place}: {error}") from error

@@ -14,7 +14,15 @@ from matplotlib.image import imread
 
 from seqlift.errors import InputError, OutputError
 from seqlift.genome.regions import Region
-from seqlift.logo import COLOURS, DEFAULT_WIDTH, draw_logo, save_logo, strongest_stretch
+from seqlift.logo import (
+    COLOURS,
+    CORE_WIDTH,
+    DEFAULT_WIDTH,
+    crop_about_core,
+    draw_logo,
+    save_logo,
+    strongest_stretch,
+)
 
 LETTERS = {colour.lower(): letter for letter, colour in COLOURS.items()}
 
@@ -129,7 +137,7 @@ def test_a_whole_window_is_never_drawn_unasked():
     (panel,) = draw_logo(scores).axes
     letters = letters_of(panel)
     assert len(letters) == DEFAULT_WIDTH
-    assert min(letters) < 322 < max(letters)
+    assert min(letters) + max(letters) == pytest.approx(2 * 322, abs=2)
 
 
 def test_all_four_letters_of_the_hypothetical_contributions():
@@ -274,6 +282,49 @@ def test_no_other_stretch_is_stronger(track, width):
 
 def test_n_counts_as_nothing_in_a_stretch():
     assert strongest_stretch(np.array([np.nan, 1.0, np.nan, -1.0, -2.0]), 2) == (3, 5)
+
+
+def test_the_strongest_core_is_in_the_middle_of_a_crop():
+    """Not at its edge, as in the strongest stretch of the whole width."""
+    track = np.zeros(300)
+    track[100:120] = 5.0
+    track[122:165] = 0.1
+    assert strongest_stretch(track, 60) == (100, 160)
+    assert crop_about_core(track) == (80, 140, 100.0)
+    assert crop_about_core(track, 100) == (60, 160, 100.0)
+
+
+@pytest.mark.parametrize(("core", "crop"), [(0, (0, 60)), (15, (0, 60)), (270, (240, 300))])
+def test_a_crop_is_moved_and_not_cut_at_an_end(core, crop):
+    track = np.zeros(300)
+    track[core : core + CORE_WIDTH] = -1.0
+    assert crop_about_core(track) == (*crop, CORE_WIDTH)
+
+
+@given(
+    track=st_numpy.arrays(np.float64, st.integers(1, 90), elements=st.integers(-9, 9)),
+    width=st.integers(1, 100),
+)
+def test_a_crop_holds_the_strongest_core(track, width):
+    crop = crop_about_core(track, width)
+    first, last = strongest_stretch(track, min(CORE_WIDTH, width))
+    assert crop.end - crop.start == min(width, len(track))
+    assert 0 <= crop.start <= first < last <= crop.end <= len(track)
+    assert crop.strength == np.abs(track[first:last]).sum()
+    is_inside = 0 < crop.start and crop.end < len(track)
+    assert not is_inside or abs((crop.start + crop.end) - (first + last)) <= 1
+
+
+def test_n_counts_as_nothing_in_a_core():
+    track = np.full(100, np.nan)
+    track[50:70] = 1.0
+    assert crop_about_core(track, 30) == (45, 75, 20.0)
+
+
+@pytest.mark.parametrize("width", [0, -3])
+def test_a_crop_needs_a_width(width):
+    with pytest.raises(InputError, match=f"a stretch of {width} bp"):
+        crop_about_core(np.ones(5), width)
 
 
 @pytest.mark.parametrize("width", [0, -3])

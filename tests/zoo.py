@@ -140,7 +140,11 @@ add("nn.GLU-last", lambda x, g: g(x), nn.GLU)
 add("x*x", lambda x: x * x)
 add("mul broadcast", lambda x: x * x.mean(-1, keepdim=True))
 add("ratio", lambda x: torch.exp(x) / torch.exp(x).sum(1, keepdim=True))
-add("bilinear", lambda x, b: b(x.transpose(1, 2), F.relu(x).transpose(1, 2)), lambda: nn.Bilinear(CHANNELS, CHANNELS, 3))
+add(
+    "bilinear",
+    lambda x, b: b(x.transpose(1, 2), F.relu(x).transpose(1, 2)),
+    lambda: nn.Bilinear(CHANNELS, CHANNELS, 3),
+)
 add("gram matrix", lambda x: x @ x.transpose(1, 2))
 add("einsum", lambda x: torch.einsum("bcl,bdl->bcd", x, F.relu(x)))
 add("outer", lambda x: x.mean(-1)[:, :, None] * F.relu(x).mean(-1)[:, None, :])
@@ -168,16 +172,36 @@ def _dense_block(x, *convs):
     return x
 
 
-add("dense block", _dense_block, lambda: nn.Conv1d(6, 4, 3, padding=1), lambda: nn.Conv1d(10, 4, 3, padding=1))
-add("concatenation", lambda x, a, b: torch.cat([F.relu(a(x)), torch.tanh(b(x))], 2), _conv(), _conv(5))
+add(
+    "dense block",
+    _dense_block,
+    lambda: nn.Conv1d(6, 4, 3, padding=1),
+    lambda: nn.Conv1d(10, 4, 3, padding=1),
+)
+add(
+    "concatenation",
+    lambda x, a, b: torch.cat([F.relu(a(x)), torch.tanh(b(x))], 2),
+    _conv(),
+    _conv(5),
+)
 add("split", lambda x: torch.cat([F.relu(a) * b for a, b in [x.split(3, 1)]], 1))
 add("chunk", lambda x: torch.stack([torch.tanh(p) for p in x.chunk(3, 2)], 1).sum(1))
 add("assignment", lambda x: _assigned(x))
-add("reverse complement trunk", lambda x, c: torch.maximum(F.relu(c(x)), F.relu(c(x.flip([1, 2])))), _conv())
-add("flatten", lambda x, l: F.relu(l(x.reshape(x.shape[0], -1))), lambda: nn.Linear(CHANNELS * LENGTH, 7))
+add(
+    "reverse complement trunk",
+    lambda x, c: torch.maximum(F.relu(c(x)), F.relu(c(x.flip([1, 2])))),
+    _conv(),
+)
+add(
+    "flatten",
+    lambda x, dense: F.relu(dense(x.reshape(x.shape[0], -1))),
+    lambda: nn.Linear(CHANNELS * LENGTH, 7),
+)
 add("constant where", lambda x: torch.where(torch.arange(LENGTH) % 2 == 0, F.relu(x), x))
 add("index", lambda x: F.relu(x)[:, [0, 2, 4]][..., torch.arange(0, LENGTH, 3)])
-add("pad", lambda x: F.relu(F.pad(x, (2, 1))) [..., 1:-2] + F.pad(x, (1, 1), mode="reflect")[..., 2:])
+add(
+    "pad", lambda x: F.relu(F.pad(x, (2, 1)))[..., 1:-2] + F.pad(x, (1, 1), mode="reflect")[..., 2:]
+)
 add("unfold", lambda x: F.relu(x).unfold(2, 5, 3).mean(-1))
 add("roll", lambda x: F.relu(x) * torch.roll(x, 1, 2))
 add("cumsum", lambda x: torch.tanh(F.relu(x).cumsum(-1)))
@@ -230,14 +254,22 @@ add("nn.AdaptiveMaxPool1d", lambda x, p: p(x), lambda: nn.AdaptiveMaxPool1d(3))
 
 # --- normalisation --------------------------------------------------------------------------------------------------
 add("batch norm", lambda x, n: F.relu(n(x)), lambda: nn.BatchNorm1d(CHANNELS))
-add("batch norm dense", lambda x, n: F.relu(n(x.mean(-1))), lambda: nn.BatchNorm1d(CHANNELS, affine=False))
+add(
+    "batch norm dense",
+    lambda x, n: F.relu(n(x.mean(-1))),
+    lambda: nn.BatchNorm1d(CHANNELS, affine=False),
+)
 add("layer norm", lambda x, n: F.relu(n(x)), lambda: nn.LayerNorm(LENGTH))
 add("layer norm 2 axes", lambda x, n: n(x), lambda: nn.LayerNorm([CHANNELS, LENGTH]))
 add("layer norm channels", lambda x, n: n(x.transpose(1, 2)), lambda: nn.LayerNorm(CHANNELS))
 add("RMS norm", lambda x, n: n(x), lambda: nn.RMSNorm(LENGTH))
 add("group norm", lambda x, n: F.relu(n(x)), lambda: nn.GroupNorm(2, CHANNELS))
 add("instance norm", lambda x, n: F.relu(n(x)), lambda: nn.InstanceNorm1d(CHANNELS, affine=True))
-add("instance norm tracked", lambda x, n: F.relu(n(x)), lambda: nn.InstanceNorm1d(CHANNELS, track_running_stats=True))
+add(
+    "instance norm tracked",
+    lambda x, n: F.relu(n(x)),
+    lambda: nn.InstanceNorm1d(CHANNELS, track_running_stats=True),
+)
 add("local response norm", lambda x, n: n(x), lambda: nn.LocalResponseNorm(3))
 add("softmax channels", lambda x: x.softmax(1))
 add("softmax positions", lambda x: F.softmax(5 * x, -1))
@@ -248,6 +280,7 @@ add("logsumexp axes", lambda x: x.logsumexp((1, 2), keepdim=True))
 add("entropy", lambda x: -(x.softmax(-1) * x.log_softmax(-1)).sum(-1))
 
 # --- attention and recurrence ---------------------------------------------------------------------------------------
+# A recurrence becomes some twenty operators a step, so they are kept short by pooling first.
 
 
 def _attention_pooling(x, score):
@@ -256,7 +289,10 @@ def _attention_pooling(x, score):
 
 
 add("attention pooling", _attention_pooling, lambda: nn.Linear(CHANNELS, 1))
-add("attention by hand", lambda x: (x.transpose(1, 2) @ x / 2).softmax(-1) @ F.relu(x).transpose(1, 2))
+add(
+    "attention by hand",
+    lambda x: (x.transpose(1, 2) @ x / 2).softmax(-1) @ F.relu(x).transpose(1, 2),
+)
 add("sdpa", lambda x: F.scaled_dot_product_attention(x, F.relu(x), x))
 add("sdpa causal", lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True))
 
@@ -271,8 +307,16 @@ def _weighted_attention(x, attention):
     return attention(x, x, x)[0].transpose(0, 1)
 
 
-add("multi-head attention", _self_attention, lambda: nn.MultiheadAttention(CHANNELS, 2, batch_first=True))
-add("multi-head attention, batch second", _weighted_attention, lambda: nn.MultiheadAttention(CHANNELS, 3))
+add(
+    "multi-head attention",
+    _self_attention,
+    lambda: nn.MultiheadAttention(CHANNELS, 2, batch_first=True),
+)
+add(
+    "multi-head attention, batch second",
+    _weighted_attention,
+    lambda: nn.MultiheadAttention(CHANNELS, 3),
+)
 add(
     "transformer encoder layer",
     lambda x, t: t(x.transpose(1, 2)),
@@ -283,20 +327,43 @@ add(
     lambda x, t: t(x.permute(2, 0, 1)).transpose(0, 1),
     lambda: nn.TransformerEncoderLayer(CHANNELS, 2, 8, activation="gelu", norm_first=True),
 )
-add("LSTM", lambda x, r: r(x.transpose(1, 2))[0], lambda: nn.LSTM(CHANNELS, 4, batch_first=True))
-add("LSTM last state", lambda x, r: r(x.transpose(1, 2))[1][0].transpose(0, 1), lambda: nn.LSTM(CHANNELS, 4, batch_first=True))
+add(
+    "LSTM",
+    lambda x, r: r(F.avg_pool1d(x, 2).transpose(1, 2))[0],
+    lambda: nn.LSTM(CHANNELS, 4, batch_first=True),
+)
+add(
+    "LSTM last state",
+    lambda x, r: r(F.max_pool1d(x, 4).transpose(1, 2))[1][0].transpose(0, 1),
+    lambda: nn.LSTM(CHANNELS, 4, batch_first=True),
+)
 add(
     "bidirectional LSTM",
-    lambda x, r: r(F.max_pool1d(x, 4).transpose(1, 2))[0],
+    lambda x, r: r(F.max_pool1d(x, 6).transpose(1, 2))[0],
     lambda: nn.LSTM(CHANNELS, 4, batch_first=True, bidirectional=True, num_layers=2),
 )
-add("GRU", lambda x, r: r(x.transpose(1, 2))[0], lambda: nn.GRU(CHANNELS, 4, batch_first=True))
-add("bidirectional GRU", lambda x, r: r(x.permute(2, 0, 1))[0].transpose(0, 1), lambda: nn.GRU(CHANNELS, 4, bidirectional=True))
+add(
+    "GRU",
+    lambda x, r: r(F.max_pool1d(x, 4).transpose(1, 2))[0],
+    lambda: nn.GRU(CHANNELS, 4, batch_first=True),
+)
+add(
+    "bidirectional GRU",
+    lambda x, r: r(F.avg_pool1d(x, 8).permute(2, 0, 1))[0].transpose(0, 1),
+    lambda: nn.GRU(CHANNELS, 4, bidirectional=True),
+)
 
 # --- up-sampling and two dimensions ---------------------------------------------------------------------------------
-add("transposed convolution", lambda x, c: F.relu(c(F.relu(x))), lambda: nn.ConvTranspose1d(CHANNELS, 3, 4, stride=2, padding=1))
+add(
+    "transposed convolution",
+    lambda x, c: F.relu(c(F.relu(x))),
+    lambda: nn.ConvTranspose1d(CHANNELS, 3, 4, stride=2, padding=1),
+)
 add("upsample nearest", lambda x: F.relu(F.interpolate(F.avg_pool1d(x, 2), scale_factor=2)))
-add("upsample linear", lambda x: F.relu(F.interpolate(x, scale_factor=2, mode="linear", align_corners=False)))
+add(
+    "upsample linear",
+    lambda x: F.relu(F.interpolate(x, scale_factor=2, mode="linear", align_corners=False)),
+)
 add("pixel shuffle", lambda x: F.relu(F.pixel_shuffle(x[:, :4].unflatten(2, (4, 6)), 2)))
 add("repeat interleave", lambda x: F.relu(x).repeat_interleave(2, -1))
 
@@ -317,7 +384,9 @@ class TwoDimensional(nn.Module):
 
 ZOO["conv2d"] = lambda: TwoDimensional(nn.Identity())
 ZOO["conv2d max-pool"] = lambda: TwoDimensional(nn.MaxPool2d((1, 4), (1, 2), (0, 1)))
-ZOO["conv2d max-pool dilation, ceil"] = lambda: TwoDimensional(nn.MaxPool2d((1, 3), (1, 3), dilation=(1, 2), ceil_mode=True))
+ZOO["conv2d max-pool dilation, ceil"] = lambda: TwoDimensional(
+    nn.MaxPool2d((1, 3), (1, 3), dilation=(1, 2), ceil_mode=True)
+)
 ZOO["conv2d adaptive max"] = lambda: TwoDimensional(nn.AdaptiveMaxPool2d((1, 3)))
 
 
@@ -326,7 +395,9 @@ class Siamese(nn.Module):
 
     def __init__(self, stacked):
         super().__init__()
-        self.trunk = nn.Sequential(nn.Conv1d(4, CHANNELS, 5), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten())
+        self.trunk = nn.Sequential(
+            nn.Conv1d(4, CHANNELS, 5), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten()
+        )
         self.last = nn.LazyLinear(2)
         self.stacked = stacked
 

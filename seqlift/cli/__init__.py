@@ -31,7 +31,26 @@ TERMINATED = 143
 LONGEST_UNEXPECTED = 500
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has had enough; Python must not complain about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(
     __version__, "-V", "--version", prog_name="seqlift", message="%(prog)s, version %(version)s"
 )
@@ -65,13 +84,6 @@ def _status(arguments: list[str]) -> int:
     try:
         with catch_signals(), _plain_warnings():
             status = cli.main(arguments, prog_name="seqlift", standalone_mode=False, obj=arguments)
-    except BrokenPipeError:
-        # Whoever read our output has had enough; Python must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
     except (Exception, KeyboardInterrupt, Terminated) as error:
         if "--debug" in arguments and not isinstance(error, click.ClickException):
             raise

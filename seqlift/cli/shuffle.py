@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from seqlift.cli.options import force_option
+from seqlift.errors import OutputError
 
 __all__ = ["shuffle"]
 
@@ -51,14 +52,25 @@ def shuffle(
     called NAME.K, K from 1. The dinucleotide shuffle keeps the first and the last base and all
     dinucleotide counts, and is uniform over all sequences that do; Ns stay where they are.
     """
-    from seqlift.output.atomic import whole_file
+    from seqlift.output.atomic import whole_file, write_errors
 
+    records = _records(fasta, n_references, scheme, seed)
     if output == "-":
-        for record in _records(fasta, n_references, scheme, seed):
-            click.echo(record, nl=False)
+        _print(records)
         return
-    with whole_file(output, force=force) as path, path.open("w", encoding="ascii") as file:
-        file.writelines(_records(fasta, n_references, scheme, seed))
+    with whole_file(output, force=force) as path, write_errors(path):
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(records)
+
+
+def _print(records: Iterator[str]) -> None:
+    try:
+        for record in records:
+            click.echo(record, nl=False)
+    except BrokenPipeError:
+        raise  # no error: see the group of commands
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def _records(fasta: str, n_references: int, scheme: str, seed: int) -> Iterator[str]:

@@ -30,6 +30,17 @@ __all__ = ["OperatorUse", "folds_batch", "operator_table", "require_covered", "s
 LISTED = 12
 COEFFICIENT = "m = coefficient"
 
+aten = torch.ops.aten
+
+# Linear operators that mix or reorder values along the axes they are given.
+ALONG_AXES = {
+    aten.cumsum.default,
+    aten.flip.default,
+    aten.gather.default,
+    aten.index_select.default,
+    aten.roll.default,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorUse:
@@ -73,7 +84,8 @@ def _varying(graph: fx.Graph) -> set[fx.Node]:
     return found
 
 
-def _example(node: fx.Node) -> list[Any]:
+def _example(node: Any) -> list[torch.Tensor]:
+    """Return the fake tensors that tell the shapes of a node's outputs."""
     return [v for v in pytree.tree_leaves(node.meta.get("val")) if isinstance(v, torch.Tensor)]
 
 
@@ -114,22 +126,48 @@ def _problem(node: fx.Node, varying: set[fx.Node]) -> str:
         return "has a rule, but not for this argument varying with the sequence"
     if rule.kind != "inert" and any(not v.is_floating_point() for v in _example(node)[:1]):
         return "turns a varying value into one that is not a floating-point number"
-    if rule.kind != "inert" and _loses_batch(node):
+    if rule.kind != "inert" and _mixes_sequences(node):
         return "mixes the sequences of a batch"
     return ""
+
+
+def _constant_problem(node: fx.Node) -> str:
+    """Refuse constants that are drawn anew at every call."""
+    tags = node.target.tags if isinstance(node.target, OpOverload) else []
+    return "draws random numbers" if torch.Tag.nondeterministic_seeded in tags else ""
 
 
 def _piece_problem(node: fx.Node) -> str:
     source, index = node.args
     rule = rule_for(source.target) if isinstance(source, fx.Node) else None
-    if index == 0 or (rule is not None and rule.carries_all):
+    if index == 0 or rule is None or rule.carries_all:  # without a rule, the source is listed
         return ""
     return "uses the position or the statistic that the operator returns beside its value"
 
 
-def _loses_batch(node: fx.Node) -> bool:
+def _mixes_sequences(node: fx.Node) -> bool:
+    """Say whether an operator loses the batch's axis, doubles it, or works along it."""
     symbol = _batch_symbol(node.graph)
-    return any(not any(_batch_sizes(value, symbol)) for value in _example(node)[:1])
+    if any(sum(_batch_sizes(value, symbol)) != 1 for value in _example(node)[:1]):
+        return True
+    if node.target is aten.scaled_dot_product_attention.default:
+        return _batch_sizes(_example(node.args[1])[0], symbol)[-2]
+    rule = rule_for(node.target)
+    if node.target not in ALONG_AXES and (rule is None or rule.kind not in ("max", "normalise")):
+        return False
+    sizes = _batch_sizes(_example(node.args[0])[0], symbol)
+    return any(sizes[axis] for axis in _axes(node, len(sizes)))
+
+
+def _axes(node: fx.Node, rank: int) -> list[int]:
+    """Return the axes that an operator works along: those it is given, or all if given none."""
+    assert isinstance(node.target, OpOverload)
+    names = [argument.name for argument in node.target._schema.arguments]
+    if "dim" not in names and "dims" not in names:
+        return []
+    given: dict[str, Any] = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    axes = given.get("dim", given.get("dims"))
+    return [axes] if isinstance(axes, int) else list(axes or range(rank))
 
 
 def _mentions(argument: Any, nodes: set[fx.Node]) -> bool:
@@ -171,7 +209,7 @@ def operator_table(graph: fx.Graph) -> list[OperatorUse]:
     def use(node: fx.Node) -> OperatorUse:
         rule = rule_for(node.target)
         arguments = _varying_arguments(node, varying)
-        problem = _problem(node, varying) if arguments else ""
+        problem = _problem(node, varying) if arguments else _constant_problem(node)
         kind = (
             "constant" if not arguments else "linear" if rule is None else rule.kind_for(arguments)
         )
@@ -205,8 +243,9 @@ def require_covered(graph: fx.Graph) -> None:
         seen[key] = seen.get(key, 0) + 1
     listed = [f"{name} ({line}, {n}×) {why}" for (name, line, why), n in seen.items()]
     rest = f"; and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    many = f"{len(listed)} operators" if len(listed) > 1 else "an operator"
     raise UnsupportedOperatorError(
-        f"the model uses {len(listed)} operators without a DeepLIFT rule: "
+        f"the model uses {many} without a DeepLIFT rule: "
         f"{'; '.join(listed[:LISTED])}{rest}; write them with operators that `seqlift inspect` "
         "shows a rule for, or leave them out of what the target needs"
     )

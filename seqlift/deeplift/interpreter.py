@@ -43,7 +43,38 @@ class _TwoLanes(fx.Interpreter):
     """Runs every node by its rule."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return apply(target, *args, **kwargs)
+        return _keep_layout(apply(target, *args, **kwargs))
+
+
+class _KeepLayout(torch.autograd.Function):
+    """A value whose gradient is laid out in memory as the value is."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        ctx.strides = value.stride()
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
+        if gradient.stride() == ctx.strides:
+            return gradient
+        return gradient.new_empty_strided(gradient.shape, ctx.strides).copy_(gradient)
+
+
+def _keep_layout(value: Any) -> Any:
+    """Let gradients follow values with channels last (see `rules/convolution.py`).
+
+    The gradient of a mean or a slice has a layout of its own, and one such gradient would send all
+    convolutions before it on the slow way.
+    """
+    reference = value.reference if isinstance(value, Lanes) else None
+    if not isinstance(reference, Tensor) or reference.dim() != 3:
+        return value
+    has_channels_last = reference.stride(1) == 1 and not reference.is_contiguous()
+    if not has_channels_last or not reference.requires_grad:
+        return value
+    return Lanes(value.sequence, _KeepLayout.apply(reference))  # type: ignore[no-untyped-call]
 
 
 def multipliers(

@@ -127,7 +127,7 @@ class _WithMultiplier(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (multiplier,) = ctx.saved_tensors
-        return gradients[0] * multiplier, None, None
+        return multiplier * gradients[0], None, None
 
 
 def with_multiplier(source: Tensor, value: Tensor, multiplier: Tensor) -> Tensor:

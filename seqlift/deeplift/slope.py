@@ -28,7 +28,9 @@ __all__ = ["is_near_zero", "slope"]
 ROUNDING_STEPS = 8
 
 
-def is_near_zero(delta_in: Tensor, middle: Tensor, *, kinked: bool) -> Tensor:
+def is_near_zero(
+    delta_in: Tensor, middle: Tensor, *, kinked: bool, singular: bool = False
+) -> Tensor:
     """Say where a difference is too small to be divided by.
 
     Parameters
@@ -38,7 +40,9 @@ def is_near_zero(delta_in: Tensor, middle: Tensor, *, kinked: bool) -> Tensor:
     middle : Tensor, same shape
         The point halfway between the two.
     kinked : bool
-        Whether the operator has kinks or jumps.
+        Whether the operator has kinks or jumps, or is singular somewhere else than at zero.
+    singular : bool
+        Whether the operator is smooth save at zero (log, 1/x, roots and other powers).
 
     Returns
     -------
@@ -48,7 +52,7 @@ def is_near_zero(delta_in: Tensor, middle: Tensor, *, kinked: bool) -> Tensor:
     if kinked:
         limit = ROUNDING_STEPS * eps * middle.abs().clamp(min=1.0)
     else:
-        limit = eps ** (1 / 3) * middle.abs().clamp(max=1.0)
+        limit = eps ** (1 / 3) * (middle.abs().clamp(max=1.0) if singular else 1.0)
     return ~(delta_in.abs() > limit)
 
 

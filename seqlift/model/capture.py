@@ -8,20 +8,28 @@ the user's model is left as it was.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import sympy  # type: ignore[import-untyped]
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
+from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
 from seqlift.deeplift.registry import registered
-from seqlift.errors import CaptureError, ShapeError
+from seqlift.errors import CaptureError, SeqliftError, ShapeError
+from seqlift.model.quiet import first_line, quiet
 
-__all__ = ["Captured", "capture", "input_shape"]
+__all__ = ["Captured", "capture", "fixed_length", "input_shape"]
 
 BASES = 4
+NOT_THE_USERS = (Path(torch.__file__).parent, Path(__file__).parents[1])
 # Two rows are the smallest batch that torch.export does not take for a constant.
 EXAMPLE_ROWS = 2
 
@@ -31,13 +39,28 @@ def _rrelu(
 ) -> Tensor:
     if training:
         raise CaptureError(
-            "the model calls rrelu with training=True, so its output is random; use training=self.training"
+            "the model calls rrelu with training=True, so its output is random; "
+            "use training=self.training"
         )
     return nn.functional.leaky_relu(value, (lower + upper) / 2)
 
 
-# Operators that torch takes apart into pieces without a rule.
-OWN_DECOMPOSITIONS = {torch.ops.aten.rrelu.default: _rrelu}
+def _squeeze(value: Tensor, axes: Any = None) -> Tensor:  # noqa: ANN401  an int, a list or nothing
+    """Drop the axes that always have size one; a batch of one sequence stays a batch."""
+    asked = range(value.dim()) if axes is None else [axes] if isinstance(axes, int) else axes
+    for axis in sorted((axis % max(value.dim(), 1) for axis in asked), reverse=True):
+        if value.dim() and isinstance(value.shape[axis], int) and value.shape[axis] == 1:
+            value = value.select(axis, 0)
+    return value
+
+
+# Operators that torch takes apart into pieces without a rule, or that take a batch of one apart.
+OWN_DECOMPOSITIONS = {
+    torch.ops.aten.rrelu.default: _rrelu,
+    torch.ops.aten.squeeze.default: _squeeze,
+    torch.ops.aten.squeeze.dim: _squeeze,
+    torch.ops.aten.squeeze.dims: _squeeze,
+}
 
 
 class Captured(NamedTuple):
@@ -82,14 +105,15 @@ def capture(model: nn.Module | ExportedProgram, length: int | None = None) -> Ca
     ShapeError
         If the model takes another input than (row, 4, length), or a fixed number of rows.
     """
-    program = model if isinstance(model, ExportedProgram) else _export(model, length)
-    _require_input(program, length)
-    program = _decompose(program)
+    with quiet():
+        program = model if isinstance(model, ExportedProgram) else _export(model, length)
+        _require_input(program, length)
+        program = _decompose(program)
+        module = program.module(check_guards=False)
+        module.graph.set_codegen(fx.graph.CodeGen())
+        graph = fx.GraphModule(module, module.graph)
+        _tidy(graph.graph)
     outputs = _output_names(program)
-    module = program.module(check_guards=False)
-    module.graph.set_codegen(fx.graph.CodeGen())
-    graph = fx.GraphModule(module, module.graph)
-    graph.graph.eliminate_dead_code()
     fixed = input_shape(program)[2]
     return Captured(
         graph, outputs, fixed if isinstance(fixed, int) else length, _weights_dtype(program)
@@ -102,7 +126,8 @@ def _as_evaluated(model: nn.Module) -> Iterator[None]:
     flags = {module: module.training for module in model.modules()}
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # fused attention has no parts to give rules to
-    model.eval()
+    for module in flags:
+        module.training = False  # model.eval() may be overridden, or forbidden
     try:
         yield
     finally:
@@ -120,34 +145,47 @@ def _export(model: nn.Module, length: int | None) -> ExportedProgram:
         try:
             return torch.export.export(model, (example,), dynamic_shapes=({0: Dim.DYNAMIC},))
         except Exception as error:  # torch raises many kinds; all mean the same here
-            raise CaptureError(f"torch.export cannot follow the model: {_brief(error)}") from error
+            raise _not_followed(error) from error
 
 
-def _brief(error: Exception) -> str:
-    """Return the first line of torch's message and the last line of the user's source it names."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    message = lines[0] if lines else type(error).__name__
-    place = _user_frame(error)
-    return f"{message} (at {place})" if place else message
+def _not_followed(error: Exception) -> CaptureError:
+    """Wrap torch's error: its first line, and the last line of the user's source on the way."""
+    if "size()[0]" in first_line(error):  # torch's name for the number of rows
+        return CaptureError(
+            "the model works for a fixed number of sequences at a time; write its shapes with "
+            "x.shape[0] or -1, and no conditions on it"
+        )
+    return CaptureError(f"torch.export cannot follow the model: {first_line(error)}{_place(error)}")
 
 
-def _user_frame(error: BaseException) -> str | None:
-    frames = []
-    step = error.__traceback__
-    while step is not None:
-        frames.append((step.tb_frame.f_code.co_filename, step.tb_lineno))
-        step = step.tb_next
-    ours = ("/torch/", "/seqlift/", "<")
-    outside = [f"{name}:{line}" for name, line in frames if not any(part in name for part in ours)]
-    return outside[-1] if outside else None
+def _place(error: Exception) -> str:
+    """Return the last line of the user's source on the way to an error, or an empty string."""
+    frames = [(f.filename, str(f.lineno)) for f in traceback.extract_tb(error.__traceback__)]
+    frames += re.findall(r'File "([^"]+)", line (\d+)', str(error))
+    ours = (*(f"{folder}{os.sep}" for folder in NOT_THE_USERS), "<")
+    outside = [":".join(frame) for frame in frames if not frame[0].startswith(ours)]
+    return f" (at {outside[-1]})" if outside else ""
+
+
+def _tidy(graph: fx.Graph) -> None:
+    """Drop what no output needs, and the assertions that .float() and .to() leave behind."""
+    for node in list(graph.nodes):
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
 
 
 def _decompose(program: ExportedProgram) -> ExportedProgram:
     table = torch.export.default_decompositions()
     for whole in registered():
-        table.pop(whole, None)
-    table.update(OWN_DECOMPOSITIONS)
-    return program.run_decompositions(table)
+        table.pop(whole, None)  # type: ignore[no-untyped-call]
+    table.update(OWN_DECOMPOSITIONS)  # type: ignore[no-untyped-call]
+    try:
+        return program.run_decompositions(table)  # type: ignore[no-any-return]
+    except SeqliftError as error:  # torch has added the graph to the message
+        raise type(error)(first_line(error) + _place(error)) from error
+    except Exception as error:
+        raise _not_followed(error) from error
 
 
 def input_shape(program: ExportedProgram) -> tuple[Any, ...]:
@@ -161,8 +199,8 @@ def input_shape(program: ExportedProgram) -> tuple[Any, ...]:
     names = program.graph_signature.user_inputs
     if len(names) != 1:
         raise ShapeError(
-            f"the model takes {len(names)} inputs ({', '.join(map(str, names))}); expected one, the sequence; "
-            "wrap it so that the others are constants"
+            f"the model takes {len(names)} inputs ({', '.join(map(str, names))}); expected one, "
+            "the sequence; wrap it so that the others are constants"
         )
     node = next(node for node in program.graph.nodes if node.name == names[0])
     value = node.meta.get("val")
@@ -171,6 +209,14 @@ def input_shape(program: ExportedProgram) -> tuple[Any, ...]:
             f"the model's input {names[0]} is not a tensor; expected (row, 4, position)"
         )
     return tuple(value.shape)
+
+
+def fixed_length(model: nn.Module | ExportedProgram) -> int | None:
+    """Return the number of positions that a model fixes, or None (modules do not say)."""
+    if not isinstance(model, ExportedProgram):
+        return None
+    shape = input_shape(model)
+    return shape[2] if len(shape) == 3 and isinstance(shape[2], int) else None
 
 
 def _require_input(program: ExportedProgram, length: int | None) -> None:
@@ -185,8 +231,24 @@ def _require_input(program: ExportedProgram, length: int | None) -> None:
         )
     if isinstance(shape[2], int) and length is not None and length != shape[2]:
         raise ShapeError(f"the model takes {shape[2]} positions; {length} were given")
-    if not isinstance(shape[2], int) and length is None:
+    if not isinstance(shape[2], int):
+        _require_allowed(program, shape[2], length)
+
+
+def _require_allowed(program: ExportedProgram, size: torch.SymInt, length: int | None) -> None:
+    """Hold a length against what the model was exported for: a range, or multiples of a number."""
+    if length is None:
         raise ShapeError("the model takes any number of positions; give the length")
+    expression = size.node.expr
+    (symbol,) = expression.free_symbols
+    allowed = program.range_constraints[symbol]
+    found = sympy.solve(expression - length, symbol)
+    if not any(n.is_integer and allowed.lower <= n <= allowed.upper for n in found):
+        form = "" if expression == symbol else f"{expression} positions, {symbol} "
+        raise ShapeError(
+            f"the model takes {form}from {allowed.lower} to {allowed.upper}"
+            f"{'' if form else ' positions'}; {length} were given"
+        )
 
 
 def _output_names(program: ExportedProgram) -> tuple[str, ...]:
@@ -198,7 +260,7 @@ def _output_names(program: ExportedProgram) -> tuple[str, ...]:
     return tuple(".".join(_key(step) for step in path) or "0" for path in paths)
 
 
-def _key(step: Any) -> str:
+def _key(step: object) -> str:
     for attribute in ("key", "idx", "name"):
         if hasattr(step, attribute):
             return str(getattr(step, attribute))

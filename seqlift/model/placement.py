@@ -7,10 +7,12 @@ changed.
 from __future__ import annotations
 
 import copy
-from typing import Any
+import operator
 
 import torch
 from torch import Tensor, fx
+from torch._ops import OpOverload
+from torch.fx.node import Argument
 
 from seqlift.errors import ModelLoadError
 
@@ -18,7 +20,7 @@ __all__ = ["place"]
 
 
 def place(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx.GraphModule:
-    """Return the graph with all its floating-point constants in `dtype`, and everything on `device`.
+    """Return the graph with its floating-point constants in `dtype` and all on `device`.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ def place(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx
     Raises
     ------
     ModelLoadError
-        If a weight is not a finite number.
+        If a weight is NaN.
     """
     plan = copy.deepcopy(graph.graph)
     constants: dict[str, Tensor] = {}
@@ -47,13 +49,14 @@ def place(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx
         elif node.op == "call_function":
             node.kwargs = {k: _rewritten(k, v, dtype, device) for k, v in node.kwargs.items()}
             node.args = tuple(_rewritten("", v, dtype, device) for v in node.args)
+            if _makes_default_type(node):
+                node.kwargs = {**node.kwargs, "dtype": dtype}
     return fx.GraphModule(constants, plan)
 
 
-def _attribute(module: Any, path: str) -> Tensor:
-    for name in path.split("."):
-        module = getattr(module, name)
-    return module.detach()  # type: ignore[no-any-return]
+def _attribute(graph: fx.GraphModule, path: str) -> Tensor:
+    constant = operator.attrgetter(path)(graph)
+    return constant.detach()  # type: ignore[no-any-return]
 
 
 def _require_numbers(name: str, constant: Tensor) -> None:
@@ -70,7 +73,20 @@ def _moved(constant: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor
     return constant.to(device, dtype if constant.is_floating_point() else None)
 
 
-def _rewritten(key: str, value: Any, dtype: torch.dtype, device: torch.device) -> Any:
+def _makes_default_type(node: fx.Node) -> bool:
+    """Say whether a node makes a tensor of torch's default floating-point type."""
+    made = node.meta.get("val")
+    return (
+        isinstance(node.target, OpOverload)
+        and any(argument.name == "dtype" for argument in node.target._schema.arguments)
+        and node.kwargs.get("dtype") is None
+        and not any(isinstance(n.meta.get("val"), Tensor) for n in node.all_input_nodes)
+        and isinstance(made, Tensor)
+        and made.is_floating_point()
+    )
+
+
+def _rewritten(key: str, value: Argument, dtype: torch.dtype, device: torch.device) -> Argument:
     if key == "device" or isinstance(value, torch.device):
         return device
     if isinstance(value, torch.dtype) and value.is_floating_point:

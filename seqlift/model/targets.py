@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
-from seqlift.errors import TargetError
+from seqlift.errors import TargetError, UsageError
 from seqlift.model.capture import Captured
 
 __all__ = ["ACTIVATIONS", "Targeted", "select_target"]
@@ -32,6 +32,7 @@ MOVING = {
     aten.flatten.using_ints,
     aten.reshape.default,
     aten.select.int,
+    aten.slice.Tensor,
     aten.squeeze.default,
     aten.squeeze.dim,
     aten.squeeze.dims,
@@ -78,53 +79,72 @@ def select_target(captured: Captured, target: int | str, activation: str = "auto
     ------
     TargetError
         If the target does not name one number a sequence; the message lists what there is.
+    UsageError
+        If `activation` is neither.
     """
     if activation not in ACTIVATIONS:
-        raise TargetError(f"target activation {activation!r} is unknown; it is one of auto, keep")
+        raise UsageError(f"target activation {activation!r} is unknown; it is one of auto, keep")
     # Copying the graph alone shares the weights.
     graph = copy.deepcopy(captured.graph.graph)
     end = graph.output_node()
-    leaves = list(end.args[0]) if isinstance(end.args[0], (tuple, list)) else [end.args[0]]
-    output, index = _resolve(captured, leaves, str(target))
-    removed = _take_off_activation(leaves[output]) if activation == "auto" else ""
-    source = end.args[0][output] if isinstance(end.args[0], (tuple, list)) else end.args[0]
+    output, index = _resolve(captured, _leaves(end), str(target))
+    removed = _take_off_activation(_leaves(end)[output]) if activation == "auto" else ""
     with graph.inserting_before(end):
-        end.args = (_one_number(graph, source, index),)
-    graph.eliminate_dead_code()
+        # The leaf may be another one now.
+        end.args = (_one_number(graph, _leaves(end)[output], index),)
+    # torch counts attention as impure, for its dropout, and would keep it for no one.
+    graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
     graph.lint()
     return Targeted(fx.GraphModule(captured.graph, graph), str(target), removed)
 
 
-def _resolve(captured: Captured, leaves: list[fx.Node], target: str) -> tuple[int, int]:
+def _leaves(end: fx.Node) -> list[Any]:
+    """Return what the model returns, in the order of its names: nodes, or constants."""
+    return list(end.args[0]) if isinstance(end.args[0], (tuple, list)) else [end.args[0]]
+
+
+def _resolve(captured: Captured, leaves: list[Any], target: str) -> tuple[int, int]:
     """Return the position of the output and the index in it."""
     names = captured.outputs
-    if len(names) == 1 and target.lstrip("-").isdigit():
+    if len(names) == 1 and _is_index(target):
         output, index = names[0], target
     elif target in names:
         output, index = target, "0"
         _require(_width(leaves[names.index(target)]) == 1, captured, leaves, target)
     else:
         output, _, index = target.rpartition(".")
-    _require(output in names and index.isdigit(), captured, leaves, target)
+    _require(output in names and _is_index(index), captured, leaves, target)
     position = names.index(output)
     _require(int(index) < _width(leaves[position]), captured, leaves, target)
     return position, int(index)
 
 
-def _shape(node: Any) -> tuple[Any, ...]:
-    value = node.meta.get("val") if isinstance(node, fx.Node) else None
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _shape(leaf: object) -> tuple[Any, ...]:
+    value = leaf.meta.get("val") if isinstance(leaf, fx.Node) else None
     return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
-def _width(node: Any) -> int:
-    """Return how many numbers a sequence an output has, or 0 if that is not a short row of numbers."""
-    sizes = [size for size in _shape(node)[1:] if size != 1]
-    if not _shape(node) or len(sizes) > 1 or not all(isinstance(size, int) for size in sizes):
+def _has_row_for_each_sequence(leaf: object) -> bool:
+    if not isinstance(leaf, fx.Node) or not _shape(leaf):
+        return False
+    source = next(node for node in leaf.graph.nodes if node.op == "placeholder")
+    return str(_shape(leaf)[0]) == str(_shape(source)[0])
+
+
+def _width(leaf: object) -> int:
+    """Return how many numbers a sequence an output has, or 0 if that is not a row of numbers."""
+    sizes = [size for size in _shape(leaf)[1:] if not isinstance(size, int) or size != 1]
+    is_row = len(sizes) <= 1 and all(isinstance(size, int) for size in sizes)
+    if not is_row or not _has_row_for_each_sequence(leaf):
         return 0
     return int(sizes[0]) if sizes else 1
 
 
-def _require(condition: bool, captured: Captured, leaves: list[fx.Node], target: str) -> None:
+def _require(condition: bool, captured: Captured, leaves: list[Any], target: str) -> None:
     if condition:
         return
     single = len(captured.outputs) == 1
@@ -132,19 +152,27 @@ def _require(condition: bool, captured: Captured, leaves: list[fx.Node], target:
         _describe(name, leaf, single) for name, leaf in zip(captured.outputs, leaves, strict=True)
     ]
     raise TargetError(
-        f"target {target!r} is not one number a sequence of this model; it has {'; '.join(described)}"
+        f"target {target!r} is not one number a sequence of this model; "
+        f"it has {'; '.join(described)}"
     )
 
 
-def _describe(name: str, leaf: fx.Node, single: bool) -> str:
+def _describe(name: str, leaf: object, single: bool) -> str:
     width = _width(leaf)
     prefix = "" if single else f"{name}."
     if width == 0:
-        shape = ", ".join("batch" if i == 0 else str(n) for i, n in enumerate(_shape(leaf)))
-        return f"output {name} of shape ({shape}), which is not a row of numbers: wrap the model so that it is"
+        return f"{_kind(name, leaf)}, which is not a row of numbers: wrap the model so that it is"
     if width == 1:
         return f"{prefix}0 alone"
     return f"{prefix}0 to {prefix}{width - 1}"
+
+
+def _kind(name: str, leaf: object) -> str:
+    if not isinstance(leaf, fx.Node):
+        return f"output {name}, which is {leaf!r}"
+    rows = "batch" if _has_row_for_each_sequence(leaf) else None
+    shape = [rows or str(size) if i == 0 else str(size) for i, size in enumerate(_shape(leaf))]
+    return f"output {name} of shape ({', '.join(shape)})"
 
 
 def _take_off_activation(leaf: fx.Node) -> str:
@@ -155,7 +183,9 @@ def _take_off_activation(leaf: fx.Node) -> str:
     if node.target not in SQUASHING:
         return ""
     user = above if above is not None else leaf.graph.output_node()
-    user.replace_input_with(node, node.args[0])
+    logit = node.args[0]
+    assert isinstance(logit, fx.Node)
+    user.replace_input_with(node, logit)
     return "sigmoid" if node.target is aten.sigmoid.default else "softmax"
 
 
@@ -163,13 +193,11 @@ def _one_number(graph: fx.Graph, source: fx.Node, index: int) -> fx.Node:
     """Add nodes that pick one column and return it with shape (row,)."""
     value = source.meta.get("val")
 
-    def call(operator: Any, node: fx.Node, *args: Any) -> fx.Node:
-        added = graph.call_function(operator, (node, *args))
-        added.meta["val"] = operator(node.meta["val"], *args)
-        return added
-
     assert isinstance(value, Tensor)
     node = source
     for axis in range(value.dim() - 1, 0, -1):
-        node = call(aten.select.int, node, axis, index if value.shape[axis] != 1 else 0)
+        place = 0 if value.shape[axis] == 1 else index
+        node = graph.call_function(aten.select.int, (node, axis, place))
+        value = value.select(axis, place)
+        node.meta["val"] = value
     return node

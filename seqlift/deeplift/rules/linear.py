@@ -24,7 +24,6 @@ COEFFICIENT = "m = coefficient"
 UNCHANGED = "m goes where the value came from"
 
 WEIGHTED = [
-    aten.conv1d.default,
     aten.conv2d.default,
     aten.conv3d.default,
     aten.conv1d.padding,

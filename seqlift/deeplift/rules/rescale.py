@@ -26,8 +26,6 @@ PAPER = "Shrikumar et al. 2017, section 3.5.2, Rescale"
 SECANT = "m = Δy/Δx; the derivative at the midpoint where Δx is near zero"
 
 SMOOTH = [
-    aten.acos.default,
-    aten.asin.default,
     aten.asinh.default,
     aten.atan.default,
     aten.cos.default,
@@ -37,26 +35,32 @@ SMOOTH = [
     aten.exp2.default,
     aten.expm1.default,
     aten.gelu.default,
-    aten.log.default,
-    aten.log10.default,
-    aten.log1p.default,
-    aten.log2.default,
     aten.log_sigmoid.default,
     aten.mish.default,
-    aten.reciprocal.default,
-    aten.rsqrt.default,
     aten.sigmoid.default,
     aten.silu.default,
     aten.sin.default,
     aten.sinh.default,
-    aten.softplus.default,
     aten.square.default,
-    aten.tan.default,
     aten.tanh.default,
 ]
 
+# Smooth, but singular at zero, or of no scale of its own.
+SINGULAR = [
+    aten.log.default,
+    aten.log10.default,
+    aten.log2.default,
+    aten.pow.Tensor_Scalar,
+    aten.reciprocal.default,
+    aten.rsqrt.default,
+    aten.sqrt.default,
+]
+
+# With kinks or jumps, or singular somewhere else.
 KINKED = [
     aten.abs.default,
+    aten.acos.default,
+    aten.asin.default,
     aten.celu.default,
     aten.clamp.default,
     aten.clamp.Tensor,
@@ -67,12 +71,13 @@ KINKED = [
     aten.hardswish.default,
     aten.hardtanh.default,
     aten.leaky_relu.default,
-    aten.pow.Tensor_Scalar,  # odd roots and negative powers turn sharply at zero
+    aten.log1p.default,
     aten.prelu.default,
     aten.relu6.default,
     aten.selu.default,
     aten.sign.default,
-    aten.sqrt.default,
+    aten.softplus.default,  # a straight line above its threshold, and as steep as beta
+    aten.tan.default,
     aten.threshold.default,
 ]
 
@@ -93,7 +98,12 @@ def _derivative(function: Callable[[Tensor], Tensor], operator: Any, at: Tensor)
 
 
 def _rescale(
-    operator: Any, value: Lanes, function: Callable[[Tensor], Tensor], kinked: bool
+    operator: Any,
+    value: Lanes,
+    function: Callable[[Tensor], Tensor],
+    *,
+    kinked: bool = False,
+    singular: bool = False,
 ) -> Lanes:
     after = Lanes(function(value.sequence), function(value.reference.detach()))
     delta_in, middle = difference(value), midpoint(value)
@@ -101,14 +111,19 @@ def _rescale(
         difference(after),
         delta_in,
         _derivative(function, operator, middle),
-        is_near_zero(delta_in, middle, kinked=kinked),
+        is_near_zero(delta_in, middle, kinked=kinked, singular=singular),
     )
     return Lanes(after.sequence, with_multiplier(value.reference, after.reference, multiplier))
 
 
 @register(SMOOTH, "rescale", formula=SECANT, source=PAPER)
 def _smooth(operator: Any, value: Lanes, *rest: Any, **kwargs: Any) -> Lanes:
-    return _rescale(operator, value, lambda at: operator(at, *rest, **kwargs), kinked=False)
+    return _rescale(operator, value, lambda at: operator(at, *rest, **kwargs))
+
+
+@register(SINGULAR, "rescale", formula=SECANT, source=PAPER)
+def _singular(operator: Any, value: Lanes, *rest: Any) -> Lanes:
+    return _rescale(operator, value, lambda at: operator(at, *rest), singular=True)
 
 
 @register(KINKED, "rescale", formula=SECANT, source=PAPER)
@@ -118,15 +133,15 @@ def _kinked(operator: Any, value: Lanes, *rest: Any, **kwargs: Any) -> Lanes:
 
 @register([aten.pow.Scalar], "rescale", varying=(1,), formula=SECANT, source=PAPER)
 def _exponent(operator: Any, base: float, value: Lanes) -> Lanes:
-    return _rescale(operator, value, lambda at: operator(base, at), kinked=False)
+    return _rescale(operator, value, lambda at: operator(base, at), kinked=True)
 
 
 @register([aten.relu.default], "rescale", formula=SECANT, source=PAPER)
 def _relu(operator: Any, value: Lanes) -> Lanes:
-    """Rescale for the commonest activation in few passes over memory, without a difference to divide by.
+    """Rescale for the commonest activation, in few passes and with no difference to divide by.
 
-    Δy/Δx = (y + y₀)/(|x| + |x₀|): both are 1 where x and x₀ are positive, 0 where neither is, and where one is,
-    |x| + |x₀| is |Δx| and y + y₀ is |Δy|. At x = x₀ that is the derivative.
+    Δy/Δx = (y + y₀)/(|x| + |x₀|): both are 1 where x and x₀ are positive, 0 where neither is, and
+    where one is, |x| + |x₀| is |Δx| and y + y₀ is |Δy|. At x = x₀ that is the derivative.
     """
     after = Lanes(operator(value.sequence), operator(value.reference.detach()))
     y_sequence, y_reference = paired(after)

@@ -1,0 +1,221 @@
+"""Rows of input become batches: in order, ahead of the work, and with mistakes named."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from seqlift.errors import RegionError, SequenceError
+from seqlift.genome.fasta import Genome
+from seqlift.sequence.onehot import decode, encode_many
+from seqlift.sequence.references import make_references
+from seqlift.windows import (
+    FastaSource,
+    GenomeSource,
+    ReferencePlan,
+    ahead,
+    batches,
+    count_items,
+    is_read_once,
+)
+from tests.tiny import LENGTH, REGIONS, cut, make_contigs, write_fasta
+
+PLAN = ReferencePlan("dinucleotide-shuffle", 3, 0)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Make a source on the tiny genome."""
+    genome = Genome(write_fasta(make_contigs(), tmp_path / "genome.fa"))
+
+    def make(text=REGIONS, edges="pad"):
+        (tmp_path / "peaks.bed").write_text(text)
+        return GenomeSource(genome, str(tmp_path / "peaks.bed"), LENGTH, edges)
+
+    yield make
+    genome.close()
+
+
+def test_windows_have_the_letters_of_the_genome(source):
+    contigs = make_contigs()
+    regions = source()
+    for item in regions.items():
+        window = item.window
+        assert window.end - window.start == LENGTH
+        letters = cut(contigs, window.chrom, window.start, window.end)
+        assert regions.letters(item) == letters.upper()
+
+
+def test_rows_can_be_read_again(source):
+    regions = source()
+    assert list(regions.items()) == list(regions.items())
+    assert count_items(regions) == (11, 11)
+    assert count_items(source(edges="drop")) == (11, 8)
+
+
+def test_nothing_left_is_an_error(source):
+    with pytest.raises(RegionError, match="all 1 regions were dropped; nothing is left to score"):
+        count_items(source("chr10\t0\t20\n", "drop"))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+def test_batches_hold_every_row_once_and_in_order(source, monkeypatch, size):
+    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", size)
+    regions = source(edges="drop")
+    found = list(batches(regions, LENGTH, PLAN))
+    assert max(len(batch.items) for batch in found) <= size
+    assert [item for batch in found for item in batch.items] == list(regions.items())
+    for batch in found:
+        assert len(batch.kept) == len(batch.one_hot) == len(batch.references)
+        for item, one_hot in zip(batch.kept, batch.one_hot, strict=True):
+            assert decode(one_hot) == regions.letters(item).translate(str.maketrans("RYK", "NNN"))
+
+
+def test_a_region_has_the_same_references_in_any_batch(source, monkeypatch):
+    whole = np.concatenate([b.references for b in batches(source(), LENGTH, PLAN)])
+    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", 2)
+    lines = REGIONS.splitlines(keepends=True)
+    backwards = np.concatenate(
+        [b.references for b in batches(source("".join(lines[::-1])), LENGTH, PLAN)]
+    )
+    np.testing.assert_array_equal(backwards[::-1], whole)
+    for i, line in enumerate(lines):
+        (alone,) = batches(source(line), LENGTH, PLAN)
+        np.testing.assert_array_equal(alone.references[0], whole[i])
+
+
+def test_batches_are_bounded_by_letters(source, monkeypatch):
+    monkeypatch.setattr("seqlift.windows.LETTERS_AT_ONCE", 4 * LENGTH * 3 + 1)
+    assert [len(b.items) for b in batches(source(), LENGTH, PLAN)] == [4, 4, 3]
+    flat = ReferencePlan("flat", 3, 0)
+    assert flat.n_made == 1
+    assert [len(b.items) for b in batches(source(), LENGTH, flat)] == [11]
+
+
+def test_poly_a_is_found(source):
+    (batch,) = batches(source(), LENGTH, PLAN)
+    stuck = [
+        item.region.name for item, s in zip(batch.kept, batch.is_unshufflable, strict=True) if s
+    ]
+    assert stuck == ["poly-A"]
+    (batch,) = batches(source(), LENGTH, ReferencePlan("zeros", 3, 0))
+    assert not batch.is_unshufflable.any()
+
+
+def test_a_bad_letter_names_its_window(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr1\n" + "ACGT" * 15 + "\nACGT*CGT\n")
+    (tmp_path / "peaks.bed").write_text("chr1\t0\t40\nchr1\t27\t67\n")
+    with Genome(path) as genome:
+        rows = GenomeSource(genome, str(tmp_path / "peaks.bed"), LENGTH, "pad")
+        with pytest.raises(
+            SequenceError, match=r"^chr1:28-67 \(line 2\): found '\*' at position 37"
+        ):
+            list(batches(rows, LENGTH, PLAN))
+
+
+def test_sequences_of_a_fasta(tmp_path):
+    sequences = {"a": "ACGTTGCATG" * 4, "b": "GGATTACA" * 5}
+    rows = FastaSource(str(write_fasta(sequences, tmp_path / "s.fa")), LENGTH)
+    assert rows.contigs is None
+    (batch,) = batches(rows, LENGTH, PLAN)
+    assert [item.region.name for item in batch.items] == ["a", "b"]
+    one_hot = encode_many(list(sequences.values()))
+    np.testing.assert_array_equal(batch.one_hot, one_hot)
+    np.testing.assert_array_equal(
+        batch.references, make_references(one_hot, "dinucleotide-shuffle", 3, seed=0)
+    )
+
+
+def test_what_can_be_read_only_once(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("")
+    assert is_read_once("-")
+    assert is_read_once(str(tmp_path / "pipe"))
+    assert is_read_once("/dev/null")
+    assert not is_read_once(str(tmp_path / "file"))
+    assert not is_read_once(str(tmp_path / "none"))
+
+
+# --- ahead ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 50])
+def test_ahead_keeps_the_order(n):
+    assert list(ahead(iter(range(n)))) == list(range(n))
+
+
+def test_ahead_makes_the_next_item_meanwhile():
+    made = [threading.Event() for _ in range(3)]
+
+    def items():
+        for event in made:
+            event.set()
+            yield event
+
+    for i, _ in enumerate(ahead(items())):
+        if i + 1 < len(made):
+            assert made[i + 1].wait(timeout=10)
+
+
+def test_ahead_is_one_item_ahead_and_no_more():
+    made = []
+
+    def items():
+        for i in range(100):
+            made.append(i)
+            yield i
+
+    coming = ahead(items())
+    for i in range(10):
+        assert next(coming) == i
+        assert len(made) <= i + 2
+    coming.close()
+    assert len(made) <= 11
+
+
+def test_an_exception_of_the_producer_comes_after_its_items():
+    def items():
+        yield 1
+        yield 2
+        raise RegionError("peaks.bed:3: no")
+
+    found = []
+    with pytest.raises(RegionError, match=r"^peaks\.bed:3: no$"):
+        for item in ahead(items()):
+            found.append(item)
+    assert found == [1, 2]
+
+
+def test_an_interrupt_in_the_producer_reaches_the_consumer():
+    def items():
+        yield 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(ahead(items()))
+
+
+@pytest.mark.parametrize("stop", ["break", "error", "close"])
+def test_ahead_ends_its_thread_when_the_consumer_stops(stop):
+    before = set(threading.enumerate())
+    coming = ahead(iter(range(1000)))
+    if stop == "break":
+        for item in coming:
+            if item == 3:
+                break
+        coming.close()
+    elif stop == "error":
+        with pytest.raises(ZeroDivisionError):
+            _fail_at_three(ahead(iter(range(1000))))
+    else:
+        next(coming)
+        coming.close()
+    assert set(threading.enumerate()) == before
+
+
+def _fail_at_three(items):
+    for item in items:
+        1 / (3 - item)
