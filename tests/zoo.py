@@ -365,6 +365,8 @@ add(
     lambda x: F.relu(F.interpolate(x, scale_factor=2, mode="linear", align_corners=False)),
 )
 add("pixel shuffle", lambda x: F.relu(F.pixel_shuffle(x[:, :4].unflatten(2, (4, 6)), 2)))
+add("squeeze", lambda x: F.relu(x.mean(-1, keepdim=True)).squeeze())
+add("squeeze axes", lambda x: F.relu(x.mean(-1, keepdim=True)).squeeze((0, -1)))
 add("repeat interleave", lambda x: F.relu(x).repeat_interleave(2, -1))
 
 

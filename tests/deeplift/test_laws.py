@@ -45,6 +45,7 @@ SOME = [
     "bidirectional LSTM",
     "conv2d max-pool",
     "siamese in one batch",
+    "squeeze",
 ]
 
 zoo = pytest.mark.parametrize("name", ZOO)
@@ -333,10 +334,16 @@ def _attributes(module: nn.Module) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["batch norm", "dropout", "ReLU(inplace)", "multi-head attention", "GRU", "nn.PReLU"],
+    ("name", "fast_path"),
+    [
+        ("batch norm", True),
+        ("dropout", True),
+        ("ReLU(inplace)", True),
+        ("multi-head attention", True),
+        ("multi-head attention", False),
+        ("GRU", True),
+    ],
 )
-@pytest.mark.parametrize("fast_path", [True, False])
 def test_the_users_model_is_left_as_it_was(name, fast_path):
     one_hot, references = with_shuffles(2, 2)
     model = build(name)

@@ -13,7 +13,7 @@ from torch import nn
 from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
 from seqlift.deeplift.lanes import Lanes
 from seqlift.deeplift.registry import apply
-from seqlift.explain import contributions
+from seqlift.explain import Explainer
 from tests.helpers import with_shuffles
 from tests.oracle import deeplift as oracle
 
@@ -25,36 +25,46 @@ def array(parameter: torch.Tensor) -> np.ndarray:
     return parameter.detach().double().numpy()
 
 
+def batch_norm(layer: nn.BatchNorm1d, length: int) -> oracle.Step:
+    scale = array(layer.weight) / np.sqrt(array(layer.running_var) + layer.eps)
+    shift = array(layer.bias) - scale * array(layer.running_mean)
+    return oracle.affine(np.diag(np.repeat(scale, length)), np.repeat(shift, length))
+
+
+def max_pool(layer: nn.MaxPool1d, shape: tuple[int, ...]) -> oracle.Step:
+    windows = oracle.windows_along(
+        shape[1], layer.kernel_size, layer.stride, layer.padding, layer.dilation
+    )
+    return oracle.maximum(oracle.windows_over(shape, [windows]))
+
+
+def layer_norm(layer: nn.LayerNorm) -> oracle.Step:
+    return oracle.Step(
+        lambda x: (x - x.mean()) / np.sqrt(x.var() + layer.eps),
+        lambda x, r: oracle.layer_norm(x, r, layer.eps),
+    )
+
+
+SOFTMAX = oracle.Step(lambda x: np.exp(x) / np.exp(x).sum(), oracle.softmax)
+SAME = oracle.Step(lambda x: x, lambda x, r: np.eye(len(x)))
+
+
 def as_step(layer: nn.Module, shape: tuple[int, ...]) -> oracle.Step:
     """Write a layer on values of one shape as the oracle has it."""
-    match layer:
-        case nn.Conv1d():
-            return oracle.convolution(
-                array(layer.weight), array(layer.bias), shape[1], *layer.stride, *layer.padding
-            )
-        case nn.Linear():
-            return oracle.affine(array(layer.weight), array(layer.bias))
-        case nn.BatchNorm1d():
-            scale = array(layer.weight) / np.sqrt(array(layer.running_var) + layer.eps)
-            shift = array(layer.bias) - scale * array(layer.running_mean)
-            return oracle.affine(np.diag(np.repeat(scale, shape[1])), np.repeat(shift, shape[1]))
-        case nn.MaxPool1d():
-            windows = oracle.windows_along(
-                shape[1], layer.kernel_size, layer.stride, layer.padding, layer.dilation
-            )
-            return oracle.maximum(oracle.windows_over(shape, [windows]))
-        case nn.Softmax():
-            return oracle.Step(
-                lambda x: np.exp(x) / np.exp(x).sum(), lambda x, r: oracle.softmax(x, r)
-            )
-        case nn.LayerNorm():
-            return oracle.Step(
-                lambda x: (x - x.mean()) / np.sqrt(x.var() + layer.eps),
-                lambda x, r: oracle.layer_norm(x, r, layer.eps),
-            )
-        case nn.Flatten():
-            return oracle.Step(lambda x: x, lambda x, r: np.eye(len(x)))
-    return oracle.element_wise(ACTIVATIONS[type(layer)])
+    if type(layer) in ACTIVATIONS:
+        return oracle.element_wise(ACTIVATIONS[type(layer)])
+    makers = {
+        nn.Conv1d: lambda: oracle.convolution(
+            array(layer.weight), array(layer.bias), shape[1], *layer.stride, *layer.padding
+        ),
+        nn.Linear: lambda: oracle.affine(array(layer.weight), array(layer.bias)),
+        nn.BatchNorm1d: lambda: batch_norm(layer, shape[1]),
+        nn.MaxPool1d: lambda: max_pool(layer, shape),
+        nn.LayerNorm: lambda: layer_norm(layer),
+        nn.Softmax: lambda: SOFTMAX,
+        nn.Flatten: lambda: SAME,
+    }
+    return makers[type(layer)]()
 
 
 ACTIVATIONS = {
@@ -109,58 +119,63 @@ def steps_of(model: nn.Sequential) -> list[oracle.Step]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_multipliers_of_a_network_are_those_of_the_chain_of_matrices(name):
+    """On random numbers, not one-hot: equal letters would tie for the maximum."""
     model = network(name)
-    one_hot, references = with_shuffles(3, 4, length=LENGTH)
-    found = contributions(
-        model,
-        one_hot,
-        references=references,
-        precision="float64",
-        device="cpu",
-        target_activation="keep",
-        keep_multipliers=True,
+    sequences = torch.rand(3, 4, LENGTH, dtype=torch.float64)
+    references = torch.rand(3, 4, 4, LENGTH, dtype=torch.float64)
+    explained = Explainer(
+        model, length=LENGTH, precision="float64", device="cpu", target_activation="keep"
     )
+    found = explained.contribute(sequences, references, keep_multipliers=True)
     steps = steps_of(model)
-    for i, x in enumerate(one_hot.double().flatten(1).numpy()):
+    for i, x in enumerate(sequences.numpy()):
         expected = []
-        for j, r in enumerate(references[i].double().flatten(1).numpy()):
-            y, y0, matrix = oracle.through(steps, x, r)
-            multiplier = found.multipliers[i, j].flatten().numpy()
-            np.testing.assert_allclose(multiplier, matrix[0], rtol=1e-9, atol=1e-12)
+        for j, r in enumerate(references[i].numpy()):
+            y, y0, matrix = oracle.through(steps, x.ravel(), r.ravel())
+            matrix = matrix.reshape(4, LENGTH)
+            np.testing.assert_allclose(found.multipliers[i, j], matrix, rtol=1e-9, atol=1e-12)
             assert found.delta[i, j] == pytest.approx(y[0] - y0[0], abs=1e-12)
             # Hypothetical contributions: what each base would get, less what the reference has.
-            m, background = matrix.reshape(4, -1), r.reshape(4, -1)
-            expected.append(m - (m * background).sum(0))
+            expected.append(matrix - (matrix * r).sum(0))
         hypothetical = np.mean(expected, 0)
         np.testing.assert_allclose(found.hypothetical[i], hypothetical, rtol=1e-9, atol=1e-12)
-        scores = hypothetical * one_hot[i].numpy()
-        np.testing.assert_allclose(found.scores[i], scores, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.scores[i], hypothetical * x, rtol=1e-9, atol=1e-12)
 
 
-CONVOLUTIONS = [
-    # channels in and out, width, stride, padding, dilation, groups
-    (4, 6, 5, 1, 0, 1, 1),
-    (4, 6, 5, 1, 2, 1, 1),
-    (6, 6, 3, 1, 4, 4, 1),
-    (6, 6, 3, 1, 1, 4, 1),
-    (6, 1, 1, 1, 0, 1, 1),
-    (6, 4, 4, 1, 3, 1, 1),
-    (6, 4, 3, 1, 5, 1, 1),  # more padding than the kernel reaches
-    (6, 4, 3, 2, 1, 1, 1),
-    (6, 6, 3, 1, 1, 1, 3),
+def test_scores_of_one_hot_sequences_are_multiplier_times_difference():
+    """The paper's contribution, Σ_base m·(x − r), is the score at the base that is there."""
+    one_hot, references = with_shuffles(3, 4, length=LENGTH)
+    explained = Explainer(
+        network("convolution, ReLU, dense"), length=LENGTH, precision="float64", device="cpu"
+    )
+    found = explained.contribute(one_hot, references, keep_multipliers=True)
+    differences = one_hot[:, None].double() - references.double()
+    expected = (differences * found.multipliers).sum(2).mean(1)
+    torch.testing.assert_close(found.scores.sum(1), expected, rtol=1e-12, atol=1e-15)
+    assert (found.scores[one_hot == 0] == 0).all()
+
+
+CONVOLUTIONS = [  # channels in and out, width; stride, padding, dilation, groups
+    ((4, 6, 5), ([1], [0], [1], 1)),
+    ((4, 6, 5), ([1], [2], [1], 1)),
+    ((6, 6, 3), ([1], [4], [4], 1)),
+    ((6, 6, 3), ([1], [1], [4], 1)),
+    ((6, 1, 1), ([1], [0], [1], 1)),
+    ((6, 4, 4), ([1], [3], [1], 1)),
+    ((6, 4, 3), ([1], [5], [1], 1)),  # more padding than the kernel reaches
+    ((6, 4, 3), ([2], [1], [1], 1)),
+    ((6, 6, 3), ([1], [1], [1], 3)),
 ]
 
 
 @pytest.mark.parametrize("has_bias", [True, False])
-@pytest.mark.parametrize(("n_in", "n_out", "width", "stride", "padding", "dilation", "groups"), CONVOLUTIONS)  # fmt: skip
-def test_float32_convolutions_are_those_of_float64(
-    n_in, n_out, width, stride, padding, dilation, groups, has_bias
-):
+@pytest.mark.parametrize(("sizes", "settings"), CONVOLUTIONS)
+def test_float32_convolutions_are_those_of_float64(sizes, settings, has_bias):
     """Where float32 takes a way of its own, it is the same operator and the same transpose."""
-    weight = torch.randn(n_out, n_in // groups, width)
+    n_in, n_out, width = sizes
+    weight = torch.randn(n_out, n_in // settings[-1], width)
     bias = torch.randn(n_out) if has_bias else None
     value = Lanes(torch.randn(2, n_in, 21), torch.randn(6, n_in, 21))
-    settings = ([stride], [padding], [dilation], groups)
 
     def run(dtype, cotangent=None):
         reference = value.reference.to(dtype).requires_grad_()

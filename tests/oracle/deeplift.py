@@ -82,17 +82,21 @@ def convolution(
 
 
 def cross_maximum(windows: Windows, x: Vector, r: Vector) -> Matrix:
-    """Give (c − y₀) to the winner at x and (y − c) to the winner at r, c = max(y, y₀), over Δ."""
+    """Give (c − y₀) to the winner at x and (y − c) to the winner at r, c = max(y, y₀), over Δ.
+
+    A position that does not change has the derivative at x: 1 if it wins there.
+    """
     matrix = np.zeros((len(windows), len(x)))
     for w, window in enumerate(windows):
         winner = max(window, key=lambda i: x[i])
         winner0 = max(window, key=lambda i: r[i])
         y, y0 = x[winner], r[winner0]
         c = max(y, y0)
-        if c != y0:
-            matrix[w, winner] += (c - y0) / (x[winner] - r[winner])
-        if y != c:
-            matrix[w, winner0] += (y - c) / (x[winner0] - r[winner0])
+        for position, share in ((winner, c - y0), (winner0, y - c)):
+            if x[position] != r[position]:
+                matrix[w, position] += share / (x[position] - r[position])
+        if x[winner] == r[winner]:
+            matrix[w, winner] = 1
     return matrix
 
 

@@ -1,4 +1,3 @@
-
 """Join each peak with its sequence, and say in which part of the data it is.
 
 The nth sequence of a FASTA belongs to the nth line of the BED; the names of the p73 sequences are

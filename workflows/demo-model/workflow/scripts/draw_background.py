@@ -1,4 +1,3 @@
-
 """Draw windows of the chromosome away from any peak: at random, and with the G+C of peaks."""
 
 import sys

@@ -1,4 +1,3 @@
-
 """Test the model on the chromosome that it was not trained on: peaks against background windows."""
 
 import json

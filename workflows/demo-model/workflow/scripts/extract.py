@@ -1,4 +1,3 @@
-
 """Take the peaks, their sequences and the motifs out of the source package."""
 
 import sys

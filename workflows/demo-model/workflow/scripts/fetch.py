@@ -1,4 +1,3 @@
-
 """Download the source package of gimmemotifs and check that it is the one we know."""
 
 import hashlib

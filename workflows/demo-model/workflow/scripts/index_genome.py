@@ -1,4 +1,3 @@
-
 """Make the index of the genome, whose own folder may be read-only."""
 
 import sys

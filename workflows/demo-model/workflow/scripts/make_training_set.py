@@ -1,4 +1,3 @@
-
 """Encode peaks, their dinucleotide shuffles and background windows with the labels of each."""
 
 import sys

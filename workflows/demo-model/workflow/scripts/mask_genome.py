@@ -1,4 +1,3 @@
-
 """Write the chromosome with N everywhere but about the peaks, bgzipped and indexed."""
 
 import sys

@@ -1,4 +1,3 @@
-
 """Train the model, keep the epoch with the lowest validation loss, and export it.
 
 Everything random comes from one seed and runs on one thread: the same machine trains the same

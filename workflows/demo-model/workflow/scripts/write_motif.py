@@ -1,4 +1,3 @@
-
 """Write one motif of a .pfm file in MEME's minimal format."""
 
 import sys

@@ -1,4 +1,3 @@
-
 """Write the peaks of one factor on the test chromosome as narrowPeak, in order of position."""
 
 import sys

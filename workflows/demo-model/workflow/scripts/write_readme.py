@@ -1,4 +1,3 @@
-
 """Write the README of data/: digests, sizes and metrics into the template."""
 
 import hashlib

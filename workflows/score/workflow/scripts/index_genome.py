@@ -1,4 +1,3 @@
-
 """Make the index of a genome away from the genome, and check that it can be read through it."""
 
 import sys

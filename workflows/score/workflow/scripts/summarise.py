@@ -1,4 +1,3 @@
-
 """Put the summaries of all jobs in one table: counts, how nearly scores sum to delta, the track."""
 
 import csv
