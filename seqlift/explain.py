@@ -19,7 +19,13 @@ from torch.export import ExportedProgram
 from seqlift.deeplift.coverage import folds_batch, require_covered
 from seqlift.deeplift.interpreter import multipliers
 from seqlift.deeplift.scores import Contributions, Part, combine, completeness_tolerance, part
-from seqlift.errors import CompletenessWarning, SequenceError, ShapeError, UsageError
+from seqlift.errors import (
+    CompletenessWarning,
+    SequenceError,
+    ShapeError,
+    UnsupportedOperatorError,
+    UsageError,
+)
 from seqlift.model.capture import Captured, capture
 from seqlift.model.load import LoadedModel
 from seqlift.model.placement import place
@@ -95,6 +101,25 @@ class Explainer:
         self.device = find_device(device)
         self.batch_size = batch_size or self._default_batch_size()
         self._graph = place(targeted.graph, self.dtype, self.device)
+        self._require_independent_rows()
+
+    def _require_independent_rows(self) -> None:
+        """Refuse a model whose output for a sequence depends on the others in the batch.
+
+        `coverage.py` finds most such models by their operators; moving rows about takes a try.
+        """
+        generator = torch.Generator().manual_seed(0)
+        letters = torch.randint(0, 4, (3, self.length or 1), generator=generator)
+        rows = self._placed(nn.functional.one_hot(letters, 4).transpose(1, 2))
+        with torch.no_grad():
+            together = self._graph(rows)
+            alone = torch.cat([self._graph(row) for row in torch.split(rows, 1)])
+        differs = (together - alone).abs() > 1e-3 * together.abs().max()
+        if bool(together.isfinite().all() & differs.any()):
+            raise UnsupportedOperatorError(
+                "the model's output for a sequence depends on the others in the batch (three "
+                "together and each alone differ); every row must be computed by itself"
+            )
 
     def _default_batch_size(self) -> int:
         positions = POSITIONS_ON_CPU if self.device.type == "cpu" else POSITIONS_ON_DEVICE
@@ -305,7 +330,10 @@ def contributions(
     if isinstance(references, str):
         compared = make_references(one_hot, references, n_references, seed=seed)
     else:
-        compared = require_references(_as_array(references), len(array), array.shape[2])
+        given = require_references(_as_array(references), len(array), array.shape[2])
+        # Where there is no base nothing is compared, so that scores sum to delta.
+        is_base: np.ndarray[Any, Any] = one_hot.max(1)[:, None, None]
+        compared = given * is_base
     found = explainer.contribute(
         torch.from_numpy(one_hot),
         _as_tensor(compared, explainer.dtype),

@@ -218,7 +218,8 @@ def _score(
                 attributes=attributes | own,
             )
             stack.enter_context(writer)
-            results.append(TargetResults(explainer.target, writer, state.plan.logos))
+            removed = explainer.removed_activation
+            results.append(TargetResults(explainer.target, writer, state.plan.logos, removed))
         thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="seqlift-write"))
         pending: Future[None] | None = None
         done = 0
@@ -322,6 +323,7 @@ def _summary(
         "counts": {"padded": 0, "dropped": 0, **state.counts},
         "targets": {
             result.target: {
+                "removed_activation": result.removed_activation,
                 "completeness": result.completeness.summary(),
                 "track": tracks.get(result.target),
             }

@@ -48,7 +48,7 @@ class Completeness:
         """Count the pairs of a batch."""
         error = found.completeness_error
         self.n_pairs += error.numel()
-        self.n_over += int((error > completeness_tolerance(found)).sum())
+        self.n_over += int((~(error <= completeness_tolerance(found))).sum())  # NaN counts
         self.worst = max(self.worst, float(error.max()))
         self.total_error += float(error.sum())
         self.total_delta += float(found.delta.abs().sum())
@@ -74,11 +74,14 @@ class TargetResults:
     writer : ScoresWriter
     n_logos : int
         How many regions to remember.
+    removed_activation : str
+        The final activation below which the target lies, or an empty string.
     """
 
     target: str
     writer: ScoresWriter
     n_logos: int = 0
+    removed_activation: str = ""
     completeness: Completeness = field(default_factory=Completeness)
     _strongest: list[tuple[float, int]] = field(default_factory=list)
     _n_written: int = 0

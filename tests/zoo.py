@@ -329,17 +329,17 @@ add(
 )
 add(
     "LSTM",
-    lambda x, r: r(F.avg_pool1d(x, 2).transpose(1, 2))[0],
+    lambda x, r: r(F.avg_pool1d(x, 3).transpose(1, 2))[0],
     lambda: nn.LSTM(CHANNELS, 4, batch_first=True),
 )
 add(
     "LSTM last state",
-    lambda x, r: r(F.max_pool1d(x, 4).transpose(1, 2))[1][0].transpose(0, 1),
+    lambda x, r: r(F.max_pool1d(x, 6).transpose(1, 2))[1][0].transpose(0, 1),
     lambda: nn.LSTM(CHANNELS, 4, batch_first=True),
 )
 add(
     "bidirectional LSTM",
-    lambda x, r: r(F.max_pool1d(x, 6).transpose(1, 2))[0],
+    lambda x, r: r(F.max_pool1d(x, 8).transpose(1, 2))[0],
     lambda: nn.LSTM(CHANNELS, 4, batch_first=True, bidirectional=True, num_layers=2),
 )
 add(

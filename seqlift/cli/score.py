@@ -203,6 +203,8 @@ def _report(plan: Plan, summary: dict[str, Any]) -> None:
     _say(f"scored {counts['scored']} of {counts['rows']} rows{also}, {rate}")
     for target, found in summary["targets"].items():
         error = found["completeness"]["mean_error_over_mean_delta"]
+        if found["removed_activation"]:
+            _say(f"target {target}: the logit below the final {found['removed_activation']}")
         _say(f"target {target}: completeness error {error:.1e} of delta on average")
     for kind, path in plan.files(counts["scored"]).items():
         _say(f"wrote {path} ({kind})")

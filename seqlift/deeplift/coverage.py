@@ -128,7 +128,13 @@ def _problem(node: fx.Node, varying: set[fx.Node]) -> str:
         return "turns a varying value into one that is not a floating-point number"
     if rule.kind != "inert" and _mixes_sequences(node):
         return "mixes the sequences of a batch"
-    return ""
+    return _attention_problem(node)
+
+
+def _attention_problem(node: fx.Node) -> str:
+    is_attention = node.target is aten.scaled_dot_product_attention.default
+    drops = is_attention and _given(node).get("dropout_p")
+    return "draws random numbers" if drops else ""
 
 
 def _constant_problem(node: fx.Node) -> str:
@@ -159,13 +165,20 @@ def _mixes_sequences(node: fx.Node) -> bool:
     return any(sizes[axis] for axis in _axes(node, len(sizes)))
 
 
+def _given(node: fx.Node) -> dict[str, Any]:
+    """Return the arguments of a node by the names that its operator has for them."""
+    assert isinstance(node.target, OpOverload)
+    names = [argument.name for argument in node.target._schema.arguments]
+    return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+
+
 def _axes(node: fx.Node, rank: int) -> list[int]:
     """Return the axes that an operator works along: those it is given, or all if given none."""
     assert isinstance(node.target, OpOverload)
-    names = [argument.name for argument in node.target._schema.arguments]
-    if "dim" not in names and "dims" not in names:
+    names = {argument.name for argument in node.target._schema.arguments}
+    if names.isdisjoint(("dim", "dims")):
         return []
-    given: dict[str, Any] = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    given = _given(node)
     axes = given.get("dim", given.get("dims"))
     return [axes] if isinstance(axes, int) else list(axes or range(rank))
 

@@ -71,7 +71,8 @@ def _keep_layout(value: Any) -> Any:
     reference = value.reference if isinstance(value, Lanes) else None
     if not isinstance(reference, Tensor) or reference.dim() != 3:
         return value
-    has_channels_last = reference.stride(1) == 1 and not reference.is_contiguous()
+    # Expanded and overlapping views have strides of their own, which no gradient can have.
+    has_channels_last = reference.transpose(1, 2).is_contiguous() and not reference.is_contiguous()
     if not has_channels_last or not reference.requires_grad:
         return value
     return Lanes(value.sequence, _KeepLayout.apply(reference))  # type: ignore[no-untyped-call]

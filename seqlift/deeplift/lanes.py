@@ -28,6 +28,7 @@ __all__ = [
     "each_lane",
     "flat",
     "holds_lanes",
+    "is_floating",
     "midpoint",
     "paired",
     "with_multiplier",
@@ -55,6 +56,14 @@ def _is_lanes(value: object) -> bool:
 def holds_lanes(tree: object) -> bool:
     """Say whether any leaf of nested arguments is carried on two lanes."""
     return any(map(_is_lanes, pytree.tree_leaves(tree, is_leaf=_is_lanes)))
+
+
+def is_floating(value: object) -> bool:
+    """Say whether a value is on two lanes and of a kind that can vary: not a size, not a mask."""
+    if not isinstance(value, Lanes):
+        return False
+    leaves = pytree.tree_leaves(value.sequence)
+    return any(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in leaves)
 
 
 def _lane(tree: Any, name: str) -> Any:
@@ -113,7 +122,7 @@ def difference(value: Lanes) -> Tensor:
 def midpoint(value: Lanes) -> Tensor:
     """Return the points halfway, one row for each row of the reference lane."""
     sequence, reference = paired(value)
-    return flat((sequence + reference) / 2, value.reference)
+    return flat(sequence / 2 + reference / 2, value.reference)
 
 
 class _WithMultiplier(torch.autograd.Function):

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch._ops import OpOverload
+from torch.utils import _pytree as pytree
 
-from seqlift.deeplift.lanes import Lanes, each_lane, holds_lanes
+from seqlift.deeplift.lanes import Lanes, each_lane, holds_lanes, is_floating
 
 __all__ = ["Rule", "apply", "register", "registered", "rule_for"]
 
@@ -119,6 +120,7 @@ def apply(operator: Any, *args: Any, **kwargs: Any) -> Any:
     if not holds_lanes((args, kwargs)):
         return operator(*args, **kwargs)
     rule = rule_for(operator)
-    if rule is None:  # sizes and Python arithmetic on them
+    leaves = pytree.tree_leaves((args, kwargs), is_leaf=lambda leaf: isinstance(leaf, Lanes))
+    if rule is None or not any(map(is_floating, leaves)):  # sizes, masks, arithmetic on them
         return each_lane(operator, *args, **kwargs)
     return rule.run(operator, *args, **kwargs)

@@ -139,13 +139,12 @@ def completeness_tolerance(contributions: Contributions) -> Tensor:
     Returns
     -------
     Tensor, shape (region, reference)
-        A thousandth of the largest of |delta|, |prediction| and |reference prediction| in float32,
-        and in proportion to the type's precision otherwise.
+        About a thousandth of |delta| in float32 (the root of the type's precision), where |delta|
+        is at least its mean over the region's references, plus some rounding of the predictions.
     """
     eps = torch.finfo(contributions.delta.dtype).eps
     size = torch.maximum(
         contributions.prediction.abs().unsqueeze(1), contributions.prediction_reference.abs()
     )
-    return (
-        1e-3 * eps / torch.finfo(torch.float32).eps * torch.maximum(size, contributions.delta.abs())
-    )
+    delta = contributions.delta.abs()
+    return 3 * math.sqrt(eps) * torch.maximum(delta, delta.mean(1, keepdim=True)) + 100 * eps * size

@@ -10,7 +10,7 @@ type:
   at zero (log, 1/x, roots).
 * An operator with a kink is piecewise simple: the secant is right down to rounding, the derivative
   is wrong by half the kink wherever the two points lie on different sides. The derivative stands in
-  only where the difference is rounding noise.
+  only where the difference is rounding noise of the two points themselves.
 
 Either way completeness is kept to rounding: an error of the slope is multiplied by the Δin that
 made it. Our own; captum uses 1e-10, tangermeme and shap 1e-6, the original deeplift 1e-7, all with
@@ -24,7 +24,7 @@ from torch import Tensor
 
 __all__ = ["is_near_zero", "slope"]
 
-# Rounding of a value of size 1, a few operations deep.
+# Rounding of a value, relative to its size, a few operations deep.
 ROUNDING_STEPS = 8
 
 
@@ -50,7 +50,7 @@ def is_near_zero(
     """
     eps = torch.finfo(delta_in.dtype).eps
     if kinked:
-        limit = ROUNDING_STEPS * eps * middle.abs().clamp(min=1.0)
+        limit = ROUNDING_STEPS * eps * middle.abs()
     else:
         limit = eps ** (1 / 3) * (middle.abs().clamp(max=1.0) if singular else 1.0)
     return ~(delta_in.abs() > limit)

@@ -1,5 +1,6 @@
 """What has no rule is one error, before any sequence is read, that names the user's lines."""
 
+import functools
 import inspect
 import re
 import types
@@ -9,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seqlift.deeplift.coverage import folds_batch, operator_table, require_covered
+from seqlift.deeplift.coverage import OperatorUse, folds_batch, operator_table, require_covered
 from seqlift.errors import CaptureError, UnsupportedOperatorError
 from seqlift.explain import Explainer
 from seqlift.model.capture import capture
 from seqlift.model.targets import select_target
-from tests.helpers import explainer
-from tests.zoo import CHANNELS, LENGTH
+from tests.zoo import CHANNELS, LENGTH, build
 
 
 def as_forward(function):
@@ -338,6 +338,11 @@ class Described(nn.Module):
         return x.narrow(1, 0, 1)
 
 
+@functools.cache
+def described() -> list[OperatorUse]:
+    return operator_table(graph_of(Described()))
+
+
 @pytest.mark.parametrize(
     ("text", "operator", "kind"),
     [
@@ -353,14 +358,13 @@ class Described(nn.Module):
 )
 def test_the_table_tells_operator_line_and_kind(text, operator, kind):
     line = line_of(Described.forward, text)
-    (use,) = [u for u in operator_table(graph_of(Described())) if u.line == line]
+    (use,) = [u for u in described() if u.line == line]
     assert (use.operator, use.kind, use.problem) == (operator, kind, "")
     assert bool(use.formula) == (kind != "constant")
 
 
 def test_a_factor_that_is_constant_has_the_linear_formula():
-    table = operator_table(graph_of(Described()))
-    products = [use.formula for use in table if use.operator == "aten.mul.Tensor"]
+    products = [use.formula for use in described() if use.operator == "aten.mul.Tensor"]
     assert products[0].startswith("m_a = (b + b₀)/2")
     assert products[1] == "m = coefficient"
 
@@ -401,13 +405,12 @@ def test_a_graph_without_source_lines_says_so():
         ("layer norm channels", False),
         ("sdpa", False),
         ("multi-head attention", True),
-        ("LSTM", True),
         ("siamese", False),
         ("siamese in one batch", True),
     ],
 )
 def test_models_that_fold_the_batch_are_told_apart(name, folds):
-    assert explainer(name).repeats_sequence == folds
+    assert folds_batch(graph_of(build(name))) == folds
 
 
 def test_a_transposed_batch_counts_as_folded():

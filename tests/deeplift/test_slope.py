@@ -172,7 +172,8 @@ def test_where_a_difference_is_near_zero():
     eps = torch.finfo(torch.float64).eps
     delta = torch.tensor([0.0, 1e-15, 1e-9, 1e-3], dtype=torch.float64)
     middle = torch.tensor([1e-4] * 4, dtype=torch.float64)
-    assert is_near_zero(delta, middle, kinked=True).tolist() == [True, True, False, False]
+    assert is_near_zero(delta, middle, kinked=True).tolist() == [True, False, False, False]
+    assert is_near_zero(delta, middle + 1, kinked=True).tolist() == [True, True, False, False]
     assert is_near_zero(delta, middle, kinked=False).tolist() == [True, True, True, False]
     singular = is_near_zero(delta, middle, kinked=False, singular=True)
     assert singular.tolist() == [True, True, False, False]

@@ -182,7 +182,9 @@ def _log_sum_weights(sequence: Tensor, reference: Tensor, axes: list[int]) -> Te
     total, total0 = terms.sum(axes, keepdim=True), terms0.sum(axes, keepdim=True)
     middle = (total + total0) / 2
     near_zero = is_near_zero(delta := total - total0, middle, kinked=False)
-    return term_slope * slope(total.log() - total0.log(), delta, middle.reciprocal(), near_zero)
+    # Shifted alike, the smaller sum may vanish; its logarithm does not.
+    rise = sequence.logsumexp(axes, keepdim=True) - reference.logsumexp(axes, keepdim=True)
+    return term_slope * slope(rise, delta, middle.reciprocal(), near_zero)
 
 
 def _log_sum_exp(value: Lanes, axes: Any) -> Lanes:
@@ -219,6 +221,13 @@ def _softmax(operator: Any, value: Lanes, axis: int, dtype: Any = None) -> Any:
     return apply(aten.exp.default, _log_softmax(operator, value, axis))
 
 
+def _as_addend(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn a mask of what may be seen into numbers to add to the scores."""
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, -math.inf)
+
+
 def _shared_heads(value: Any, query: Tensor) -> Any:
     heads = (value.sequence if isinstance(value, Lanes) else value).shape[-3]
     return apply(aten.repeat_interleave.self_int, value, query.shape[-3] // heads, -3)
@@ -236,7 +245,7 @@ def _attention(
     query: Any,
     key: Any,
     value: Any,
-    attn_mask: Tensor | None = None,
+    attn_mask: Any = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     *,
@@ -252,10 +261,7 @@ def _attention(
     if is_causal:
         n_queries, n_keys = (scores.sequence if isinstance(scores, Lanes) else scores).shape[-2:]
         attn_mask = torch.ones(n_queries, n_keys, dtype=torch.bool, device=example.device).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        attn_mask = torch.zeros_like(attn_mask, dtype=example.dtype).masked_fill(
-            ~attn_mask, -math.inf
-        )
-    if attn_mask is not None:
-        scores = apply(aten.add.Tensor, scores, attn_mask)
+    if attn_mask is not None:  # one for each lane, if its size is that of the batch
+        masks = each_lane(lambda mask: _as_addend(mask, example.dtype), attn_mask)
+        scores = apply(aten.add.Tensor, scores, masks)
     return apply(aten.matmul.default, apply(aten.softmax.int, scores, -1), value)

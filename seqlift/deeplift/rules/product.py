@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlift.deeplift.lanes import Lanes, each_lane, midpoint
+from seqlift.deeplift.lanes import Lanes, each_lane, is_floating, midpoint
 from seqlift.deeplift.registry import apply, register
 
 __all__: list[str] = []
@@ -63,7 +63,7 @@ def _product(operator: Any, a: Lanes, b: Lanes) -> Lanes:
     source=SHAPLEY,
 )
 def _bilinear(operator: Any, a: Any, b: Any) -> Lanes:
-    if isinstance(a, Lanes) and isinstance(b, Lanes):
+    if is_floating(a) and is_floating(b):
         return _product(operator, a, b)
     return each_lane(operator, a, b)
 
@@ -106,7 +106,7 @@ def _added(operator: Any, base: Any, a: Any, b: Any, *, beta: float = 1, alpha: 
     source=SHAPLEY,
 )
 def _quotient(operator: Any, a: Any, b: Any) -> Lanes:
-    if not isinstance(b, Lanes):
+    if not is_floating(b):
         return each_lane(operator, a, b)
     return apply(aten.mul.Tensor, apply(aten.reciprocal.default, b), a)  # type: ignore[no-any-return]
 
