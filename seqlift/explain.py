@@ -110,7 +110,7 @@ class Explainer:
         """
         generator = torch.Generator().manual_seed(0)
         letters = torch.randint(0, 4, (3, self.length or 1), generator=generator)
-        rows = self._placed(nn.functional.one_hot(letters, 4).transpose(1, 2))
+        rows = self._placed(nn.functional.one_hot(letters, 4).transpose(1, 2).contiguous())
         with torch.no_grad():
             together = self._graph(rows)
             alone = torch.cat([self._graph(row) for row in torch.split(rows, 1)])
