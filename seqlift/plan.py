@@ -62,12 +62,7 @@ class Plan:
     command_line: str = ""
 
     def __post_init__(self) -> None:
-        has_genome = self.genome is not None and self.regions is not None
-        has_part = self.genome is not None or self.regions is not None
-        if has_genome == (self.fasta is not None) or (has_part and not has_genome):
-            raise UsageError(
-                "give a genome and regions (-g and -r), or sequences (-f) in their place"
-            )
+        self._require_one_input()
         if not Path(self.output).name or self.output.endswith("/"):
             raise UsageError(
                 f"the output {self.output!r} is a folder; give a prefix such as "
@@ -75,6 +70,15 @@ class Plan:
             )
         if len(set(self.targets)) < len(self.targets):
             raise UsageError(f"a target is named twice in {', '.join(self.targets)}")
+
+    def _require_one_input(self) -> None:
+        given = {"-g": self.genome, "-r": self.regions, "-f": self.fasta}
+        found = [option for option, value in given.items() if value is not None]
+        if found not in (["-g", "-r"], ["-f"]):
+            raise UsageError(
+                f"found {' and '.join(found) or 'no input'}; expected a genome and regions "
+                "(-g and -r), or sequences (-f) in their place"
+            )
 
     def file(self, ending: str, target: str | None = None) -> Path:
         """Return the path of a result; the target is part of its name where there are several."""

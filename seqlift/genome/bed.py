@@ -115,7 +115,8 @@ class _Parser:
         chrom, start, end = columns[:3]
         if not (start.isdigit() and end.isdigit()):
             # Before the first good line, a line of words is most likely a header.
-            hint = "" if self._chroms else "; begin a header line with #"
+            is_header = not self._chroms and start.isalpha()
+            hint = "; begin a header line with #" if is_header else ""
             raise _BadLineError(_integer_problem(start, end) + hint)
         first, last = int(start), int(end)
         if last <= first:

@@ -120,7 +120,7 @@ def _resolve(captured: Captured, leaves: list[Any], target: str) -> tuple[int, i
 
 
 def _is_index(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isdecimal() and text == str(int(text))  # one way to write each
 
 
 def _shape(leaf: object) -> tuple[Any, ...]:

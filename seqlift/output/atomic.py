@@ -188,15 +188,38 @@ def _require_on_disk(path: Path) -> None:
         raise OutputError(f"nothing was written to {final_name(path)}")
 
 
+def _keep(final: Path) -> Path:
+    """Give a file a second name, or another one where the file system allows no two."""
+    kept = _temporary_name(final)
+    try:
+        kept.hardlink_to(final)  # so that at no moment the name has no file
+    except OSError:
+        final.replace(kept)
+    return kept
+
+
 def _rename_together(temporary: list[Path], finals: list[Path]) -> None:
+    """Rename all or none: a part of the results would look like all of them.
+
+    What is replaced is kept under another name until the last one has its own.
+    """
+    kept: dict[Path, Path] = {}
     renamed: list[Path] = []
     try:
         for path, final in zip(temporary, finals, strict=True):
             with write_errors(final):
+                if final.exists():
+                    kept[final] = _keep(final)
                 path.replace(final)
             renamed.append(final)
     except BaseException:
-        # A part of the results would look like all of them.
         for final in renamed:
             final.unlink(missing_ok=True)
+        for final, old in kept.items():
+            if final.exists():
+                old.unlink()
+            else:
+                old.replace(final)
         raise
+    for old in kept.values():
+        old.unlink()

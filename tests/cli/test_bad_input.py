@@ -352,19 +352,20 @@ OPTION_CASES = [
     ),
     Case(
         "genome without regions",
-        "give a genome and regions (-g and -r), or sequences (-f) in their place",
+        "found -g; expected a genome and regions (-g and -r), or sequences (-f) in their place",
         "-m model.pt2 -g genome.fa",
         status=2,
     ),
     Case(
         "regions without genome",
-        "give a genome and regions (-g and -r), or sequences (-f) in their place",
+        "found -r; expected a genome and regions (-g and -r), or sequences (-f) in their place",
         "-m model.pt2 -r peaks.bed",
         status=2,
     ),
     Case(
         "both kinds of input",
-        "give a genome and regions (-g and -r), or sequences (-f) in their place",
+        "found -g and -r and -f; expected a genome and regions (-g and -r), "
+        "or sequences (-f) in their place",
         f"{GOOD} -f sequences.fa",
         status=2,
     ),

@@ -96,6 +96,16 @@ def test_dropout_inside_attention_is_refused():
         explain(model, "float64")
 
 
+def test_a_position_that_sees_nothing_gets_what_torch_gives():
+    mask = torch.ones(6, 6).tril(-1).bool()  # nothing for the first channel
+    model = built(lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=mask)).double()
+    found = explain(model, "float64")
+    with torch.no_grad():
+        expected = model(pairs()[0].double())[:, 0]
+    torch.testing.assert_close(found.prediction, expected)
+    assert_complete(found)
+
+
 def test_a_large_offset_does_not_hide_an_error():
     from seqlift.deeplift.scores import completeness_tolerance
 

@@ -121,6 +121,30 @@ def test_a_block_that_wrote_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_when_one_rename_fails_what_was_there_comes_back(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(f"old {name}")
+    replace = os.replace
+
+    def fails_for_b(source, target, **kwargs):
+        if str(target).endswith("b"):
+            raise OSError(28, "No space left on device")
+        return replace(source, target, **kwargs)
+
+    with (
+        pytest.raises(OutputError, match="No space left"),
+        whole_files(tmp_path / "a", tmp_path / "b", force=True) as (first, second),
+    ):
+        first.write_text("new a")
+        second.write_text("new b")
+        monkeypatch.setattr(os, "replace", fails_for_b)
+    monkeypatch.undo()
+    assert {name: (tmp_path / name).read_text() for name in names(tmp_path)} == {
+        "a": "old a",
+        "b": "old b",
+    }
+
+
 def test_when_one_rename_fails_none_stays(tmp_path, monkeypatch):
     real = type(tmp_path).replace
 

@@ -261,7 +261,11 @@ def _attention(
     if is_causal:
         n_queries, n_keys = (scores.sequence if isinstance(scores, Lanes) else scores).shape[-2:]
         attn_mask = torch.ones(n_queries, n_keys, dtype=torch.bool, device=example.device).tril()
-    if attn_mask is not None:  # one for each lane, if its size is that of the batch
-        masks = each_lane(lambda mask: _as_addend(mask, example.dtype), attn_mask)
-        scores = apply(aten.add.Tensor, scores, masks)
-    return apply(aten.matmul.default, apply(aten.softmax.int, scores, -1), value)
+    if attn_mask is None:
+        return apply(aten.matmul.default, apply(aten.softmax.int, scores, -1), value)
+    # One mask for each lane, since its size may be that of the batch.
+    masks = each_lane(lambda mask: _as_addend(mask, example.dtype), attn_mask)
+    weights = apply(aten.softmax.int, apply(aten.add.Tensor, scores, masks), -1)
+    sees_nothing = each_lane(lambda mask: (mask == -math.inf).all(-1, keepdim=True), masks)
+    weights = apply(aten.masked_fill.Scalar, weights, sees_nothing, 0.0)
+    return apply(aten.matmul.default, weights, value)
