@@ -1,8 +1,8 @@
 """From input files to batches of one-hot windows with their references.
 
-Two sources: regions of a genome, and sequences of a FASTA. Both are read twice: once to check every
-row before any work is done, and once to score. Memory is bounded by a batch, except that input from
-a pipe is kept.
+Two sources: regions of a genome, and sequences of a FASTA. Both are read more than once: every row
+is checked before any work is done, and read again to be scored. Memory is bounded by a batch,
+except that input from a pipe is kept.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from torch import nn
 from seqlift.errors import ModelLoadError
 from seqlift.model.quiet import first_line
 
-__all__ = ["make_module"]
+__all__ = ["importing_from", "make_module"]
 
 
 def make_module(source: str) -> nn.Module:
@@ -39,7 +39,7 @@ def make_module(source: str) -> nn.Module:
     """
     place, _, name = source.rpartition(":")
     is_file = place.endswith(".py")
-    with _importing_from(Path(place).parent if is_file else Path.cwd()):
+    with importing_from(Path(place).parent if is_file else Path.cwd()):
         factory = _find_factory(place, name, is_file)
         try:
             module = factory()
@@ -55,7 +55,7 @@ def make_module(source: str) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
+def importing_from(folder: Path) -> Iterator[None]:
     """Let a folder's modules be imported, as python does for the script that it runs."""
     entry = str(folder.resolve())
     sys.path.insert(0, entry)

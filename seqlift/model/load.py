@@ -22,7 +22,7 @@ from torch.export import ExportedProgram
 
 from seqlift.errors import ModelLoadError
 from seqlift.model.archive import find_risk
-from seqlift.model.factory import make_module
+from seqlift.model.factory import importing_from, make_module
 from seqlift.model.quiet import first_line, quiet
 from seqlift.model.weights import fill, is_safetensors, read_plain, state_dict_in
 
@@ -187,7 +187,7 @@ def _from_pickle(path: Path, allow_pickle: bool) -> nn.Module:
             f"{EXPORT_HINT}, or {PICKLE_HINT}"
         )
     try:
-        with quiet():
+        with quiet(), importing_from(Path.cwd()):
             loaded = torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:  # unpickling runs the user's code, which may raise anything
         raise ModelLoadError(f"{path} cannot be unpickled: {first_line(error)}") from error

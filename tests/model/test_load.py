@@ -1,5 +1,7 @@
 """Models from files: what loads, what is refused and in which words, and that nothing runs."""
 
+import importlib
+import sys
 import warnings
 from pathlib import Path
 
@@ -318,3 +320,18 @@ def test_pickles_that_are_no_modules_with_leave(here):
     assert refusal("cut.pt", allow_pickle=True) == (
         "cut.pt cannot be unpickled: No module named 'pathlab'"
     )
+
+
+def test_a_pickled_modules_class_is_found_in_the_current_folder(here, monkeypatch):
+    (here / "lying_here.py").write_text(
+        "import torch\n\n\nclass Here(torch.nn.Identity):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(here))
+    module = importlib.import_module("lying_here")
+    torch.save(module.Here(), here / "pickled.pt")
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    del sys.modules["lying_here"]
+    loaded = load_model("pickled.pt", allow_pickle=True).model
+    assert type(loaded).__name__ == "Here"
+    del sys.modules["lying_here"]

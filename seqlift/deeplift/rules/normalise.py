@@ -164,7 +164,8 @@ def _vector_norm(
     if math.isinf(order):
         extreme = aten.amax.default if order > 0 else aten.amin.default
         return apply(extreme, sizes, axes, keepdim)
-    if order == 1:
+    if order in (0, 1):
+        sizes = apply(aten.sign.default, sizes) if order == 0 else sizes  # 0 counts
         return apply(aten.sum.dim_IntList, sizes, axes, keepdim)
     powers = apply(aten.pow.Tensor_Scalar, sizes, order)
     total = apply(aten.sum.dim_IntList, powers, axes, keepdim)
