@@ -338,7 +338,6 @@ def _draw_letters(panel: "Axes", matrix: Floats, stretch: _Stretch, label: str) 
             font_weight="bold",
             flip_below=True,
             baseline_width=0.0,
-            vpad=0.03,
             width=0.94,
         )
     top = np.clip(matrix, 0, None).sum(axis=0).max()
