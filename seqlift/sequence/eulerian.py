@@ -23,6 +23,7 @@ van Aardenne-Ehrenfest & de Bruijn (1951), Simon Stevin 28:203-217 (the count of
 """
 
 import itertools
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ from numpy.typing import NDArray
 __all__ = ["END", "has_one_walk", "order_edges", "walk"]
 
 END = 4
-_N_VERTICES = 8  # rows of pointers are padded to a power of two
+_LINE = 8  # pointers in a cache line
+
+Number = TypeVar("Number", bound=np.unsignedinteger)
 
 # A sort key: the base an edge leaves (2 bits), 59 random bits, the base it leads to (3 bits).
 _SOURCE_SHIFT = np.uint64(62)
@@ -136,39 +139,44 @@ def _draw_last_edges(
 
 
 def walk(
-    successors: NDArray[np.uint8], first_edges: NDArray[np.intp], starts: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
+    successors: NDArray[Number], first_edges: NDArray[np.intp], starts: NDArray[Number]
+) -> NDArray[Number]:
     """Follow many walks at once, one Python step a position.
 
     Parameters
     ----------
-    successors : uint8, shape (row, position)
-        As from `order_edges`; shorter rows are filled up with `END`.
-    first_edges : int, shape (row, vertex=5)
+    successors : unsigned int, shape (row, position)
+        For each vertex in turn the vertices that it is left for, in the order of use, as from
+        `order_edges`. Shorter rows are filled up with any vertices.
+    first_edges : int, shape (row, vertex)
         Where the successors of each vertex begin in its row.
-    starts : uint8, shape (row,)
-        The first base of each walk.
+    starts : unsigned int, shape (row,)
+        The first vertex of each walk.
 
     Returns
     -------
-    bases : uint8, shape (position, row)
-        Position first; `END` behind the end of a shorter walk.
+    vertices : unsigned int, shape (position, row)
+        Position first. What stands behind the end of a shorter walk has no meaning, unless its
+        vertices lead to an end of their own.
     """
     n_rows, length = successors.shape
-    rows = np.arange(n_rows) * _N_VERTICES
-    pointers = np.zeros((n_rows, _N_VERTICES), dtype=np.intp)
-    pointers[:, :5] = first_edges + length * np.arange(n_rows)[:, None]
+    # Whole cache lines for the pointers of a row.
+    n_vertices = -(-first_edges.shape[1] // _LINE) * _LINE
+    rows = np.arange(n_rows) * n_vertices
+    pointers = np.zeros((n_rows, n_vertices), dtype=np.intp)
+    pointers[:, : first_edges.shape[1]] = first_edges + length * np.arange(n_rows)[:, None]
     next_edge = pointers.reshape(-1)
     edges = successors.reshape(-1)
-    bases = np.empty((length, n_rows), dtype=np.uint8)
-    bases[:1] = starts
+    vertices = np.empty((length, n_rows), dtype=successors.dtype)
+    vertices[:1] = starts
     vertex = rows + starts
     edge = np.empty(n_rows, dtype=np.intp)
     for position in range(1, length):
-        # Every index is in bounds; "clip" spares numpy the copy that its own check needs.
+        # Every index is in bounds, or belongs to a walk that has ended; "clip" spares numpy the
+        # copy that its own check needs.
         next_edge.take(vertex, out=edge, mode="clip")
-        edges.take(edge, out=bases[position], mode="clip")
+        edges.take(edge, out=vertices[position], mode="clip")
         edge += 1
         next_edge[vertex] = edge
-        np.add(rows, bases[position], out=vertex)
-    return bases
+        np.add(rows, vertices[position], out=vertex)
+    return vertices

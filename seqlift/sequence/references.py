@@ -6,36 +6,36 @@ the caller brings are checked by `require_references` and left as they are.
 """
 
 import difflib
-import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqlift.errors import SequenceError, UsageError
+from seqlift.sequence.background import UNIFORM, Background, require_background
 from seqlift.sequence.onehot import require_one_hot
-from seqlift.sequence.shuffle import (
-    dinucleotide_shuffle,
-    is_unshufflable,
-    mononucleotide_shuffle,
-    require_n_references,
-)
+from seqlift.sequence.shuffle import is_unshufflable, klet_shuffle, require_n_references
 
 __all__ = [
     "DEFAULT_SCHEME",
+    "KLET_SHUFFLE",
     "SCHEMES",
     "Scheme",
     "find_scheme",
     "find_unshufflable",
+    "klet_of",
     "make_references",
     "require_references",
 ]
 
 DEFAULT_SCHEME = "dinucleotide-shuffle"
 
-_Background = Sequence[float]
-_Make = Callable[[NDArray[np.generic], int, int, _Background], NDArray[np.generic]]
+KLET_SHUFFLE = "K-let-shuffle"
+
+_Make = Callable[[NDArray[np.generic], int, int, Background], NDArray[np.generic]]
 
 
 class Scheme(NamedTuple):
@@ -61,30 +61,25 @@ class Scheme(NamedTuple):
 
 
 def _flat(
-    sequences: NDArray[np.generic], _n: int, _seed: int, background: _Background
+    sequences: NDArray[np.generic], _n: int, _seed: int, background: Background
 ) -> NDArray[np.generic]:
     is_known = (sequences != 0).any(axis=1)[:, None, None, :]
     frequencies = np.asarray(background, dtype=np.float32)[:, None]
     return np.where(is_known, frequencies, np.float32(0))
 
 
-def _has_one_letter(sequence: NDArray[np.generic]) -> bool:
-    return int((sequence != 0).any(axis=1).sum()) <= 1
+def _shuffle(k: int, description: str) -> Scheme:
+    return Scheme(
+        description,
+        True,
+        partial(is_unshufflable, k=k),
+        lambda sequences, n, seed, _: klet_shuffle(sequences, n, k=k, seed=seed),
+    )
 
 
 SCHEMES: dict[str, Scheme] = {
-    "dinucleotide-shuffle": Scheme(
-        "the sequence shuffled, all dinucleotide counts kept",
-        True,
-        is_unshufflable,
-        lambda sequences, n, seed, _: dinucleotide_shuffle(sequences, n, seed=seed),
-    ),
-    "mononucleotide-shuffle": Scheme(
-        "the sequence shuffled, the count of each base kept",
-        True,
-        _has_one_letter,
-        lambda sequences, n, seed, _: mononucleotide_shuffle(sequences, n, seed=seed),
-    ),
+    "dinucleotide-shuffle": _shuffle(2, "the sequence shuffled, all dinucleotide counts kept"),
+    "mononucleotide-shuffle": _shuffle(1, "the sequence shuffled, the count of each base kept"),
     "flat": Scheme(
         "one reference: the background frequencies at every position",
         False,
@@ -98,15 +93,52 @@ SCHEMES: dict[str, Scheme] = {
         lambda sequences, *_: np.zeros((len(sequences), 1, *sequences.shape[1:]), dtype=np.uint8),
     ),
 }
+_LETS = {"mononucleotide-shuffle": 1, "dinucleotide-shuffle": 2}
 
 
-def find_scheme(name: str) -> Scheme:
+def klet_of(name: str) -> int | None:
+    """Tell how long the words are that a scheme keeps the counts of.
+
+    Parameters
+    ----------
+    name : str
+        Any text.
+
+    Returns
+    -------
+    k : int or None
+        None if it is not the name of a shuffle.
+
+    Raises
+    ------
+    UsageError
+        If it has the form of one, but k is 0.
+
+    Examples
+    --------
+    >>> klet_of("3-let-shuffle"), klet_of("dinucleotide-shuffle"), klet_of("flat")
+    (3, 2, None)
+    """
+    if name in _LETS:
+        return _LETS[name]
+    found = re.fullmatch(r"(0|[1-9][0-9]{0,8})-let-shuffle", name)
+    if found is None:
+        return None
+    if found[1] == "0":
+        raise UsageError(f"found reference scheme {name!r}; expected a k of at least 1")
+    return int(found[1])
+
+
+def find_scheme(name: str, others: Collection[str] = ()) -> Scheme:
     """Look a scheme up by its name.
 
     Parameters
     ----------
     name : str
-        One of `SCHEMES`.
+        One of `SCHEMES`, or `K-let-shuffle` with a number for K: 1-let and 2-let are other names
+        of the mononucleotide and the dinucleotide shuffle.
+    others : collection of str
+        What else the caller knows, for the message.
 
     Returns
     -------
@@ -119,11 +151,15 @@ def find_scheme(name: str) -> Scheme:
     """
     if name in SCHEMES:
         return SCHEMES[name]
-    close = difflib.get_close_matches(name, SCHEMES, n=1)
+    k = klet_of(name)
+    if k is not None:
+        return _shuffle(k, f"the sequence shuffled, all counts of {k}-lets kept")
+    known = [*SCHEMES, KLET_SHUFFLE, *others]
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else "choose one of them"
-    raise UsageError(
-        f"found reference scheme {name!r}; expected one of {', '.join(SCHEMES)}: {hint}"
-    )
+    if close == [KLET_SHUFFLE]:
+        hint = "write a number for K, such as 3-let-shuffle"
+    raise UsageError(f"found reference scheme {name!r}; expected one of {', '.join(known)}: {hint}")
 
 
 def make_references(
@@ -132,7 +168,7 @@ def make_references(
     n_references: int = 20,
     *,
     seed: int,
-    background: _Background = (0.25,) * 4,
+    background: Background = UNIFORM,
 ) -> NDArray[np.generic]:
     """Make the references of many sequences.
 
@@ -141,7 +177,7 @@ def make_references(
     sequences : uint8, shape (region, base=4, position)
         One-hot, order A C G T.
     scheme : str
-        A name from `SCHEMES`.
+        A name from `SCHEMES`, or `K-let-shuffle` with a number for K.
     n_references : int
         References of each sequence, at least 1. `flat` and `zeros` make one whatever it says.
     seed : int
@@ -171,7 +207,7 @@ def make_references(
     """
     made_by = find_scheme(scheme)
     require_n_references(n_references)
-    _require_background(background)
+    require_background(background)
     return made_by.make(_require_regions(sequences), n_references, seed, background)
 
 
@@ -183,7 +219,7 @@ def find_unshufflable(sequences: ArrayLike, scheme: str = DEFAULT_SCHEME) -> NDA
     sequences : uint8, shape (region, base=4, position)
         One-hot, order A C G T.
     scheme : str
-        A name from `SCHEMES`; nothing is found for those that do not shuffle.
+        As for `make_references`; nothing is found for those that do not shuffle.
 
     Returns
     -------
@@ -239,13 +275,14 @@ def require_references(array: ArrayLike, n_sequences: int, length: int) -> NDArr
             f"{length}), or (n_references, 4, {length}) for all sequences alike, n_references at "
             "least 1: reshape or transpose them"
         )
-    odd = np.argwhere(~np.isfinite(references))
-    if odd.size:
-        place = tuple(odd[0].tolist())
-        raise SequenceError(
-            f"found {references[place]} in the references at index {place}; expected finite "
-            "numbers: replace it, by 0 where there is no base"
-        )
+    for first, part in enumerate(references):  # one by one: the array may be larger than memory
+        odd = np.argwhere(~np.isfinite(part))
+        if odd.size:
+            place = (first, *odd[0].tolist())
+            raise SequenceError(
+                f"found {references[place]} in the references at index {place}; expected finite "
+                "numbers: replace it, by 0 where there is no base"
+            )
     return np.broadcast_to(references, (n_sequences, n_references, 4, length))
 
 
@@ -258,17 +295,3 @@ def _require_regions(sequences: ArrayLike) -> NDArray[np.generic]:
         )
     require_one_hot(array)
     return array
-
-
-def _require_background(background: _Background) -> None:
-    is_distribution = (
-        len(background) == 4
-        and all(frequency >= 0 for frequency in background)  # not so for NaN
-        and math.isclose(sum(background), 1, rel_tol=1e-6)
-    )
-    if not is_distribution:
-        found = ", ".join(f"{frequency:g}" for frequency in background)
-        raise UsageError(
-            f"found background ({found}); expected four frequencies of A, C, G, T that are not "
-            "negative and have a sum of 1: divide them by their sum"
-        )

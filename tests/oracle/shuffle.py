@@ -1,4 +1,4 @@
-"""Dinucleotide shuffles the slow way: every one listed, and the algorithm in common use."""
+"""Shuffles the slow way: every one listed, and the algorithm in common use."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -10,21 +10,29 @@ def pair_counts(sequence: str) -> Counter[str]:
     return Counter(first + second for first, second in itertools.pairwise(sequence))
 
 
-def all_shuffles(sequence: str) -> Iterator[str]:
-    """Spell each distinct sequence with the same first letter and the same pairs, once."""
-    left = pair_counts(sequence)
+def klet_counts(sequence: str, k: int) -> Counter[str]:
+    return Counter(sequence[i : i + k] for i in range(len(sequence) - k + 1))
+
+
+def all_shuffles(sequence: str, k: int = 2) -> Iterator[str]:
+    """Spell each distinct sequence with the same first k - 1 letters and the same k-lets, once.
+
+    The last k - 1 letters are then the same as well.
+    """
+    left = klet_counts(sequence, k)
 
     def extend(spelled: str) -> Iterator[str]:
         if len(spelled) == len(sequence):
             yield spelled
+            return
         for letter in sorted(set(sequence)):
-            pair = spelled[-1] + letter
-            if left[pair]:
-                left[pair] -= 1
+            word = spelled[len(spelled) - k + 1 :] + letter
+            if left[word]:
+                left[word] -= 1
                 yield from extend(spelled + letter)
-                left[pair] += 1
+                left[word] += 1
 
-    yield from extend(sequence[0])
+    yield from extend(sequence[: k - 1])
 
 
 def count_labelled_walks(sequence: str) -> Counter[str]:

@@ -9,23 +9,30 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from seqlift.errors import SequenceError, UsageError
-from seqlift.sequence import shuffle
+from seqlift.sequence import jobs, shuffle
 from seqlift.sequence.onehot import decode, encode, encode_many
 from seqlift.sequence.shuffle import (
     count_dinucleotides,
     dinucleotide_shuffle,
     is_unshufflable,
+    klet_shuffle,
     mononucleotide_shuffle,
 )
 from tests.oracle.shuffle import (
     all_shuffles,
     count_labelled_walks,
+    klet_counts,
     pair_counts,
     shuffle_keeping_last_edges,
 )
 
-SHUFFLES = [dinucleotide_shuffle, mononucleotide_shuffle]
-both = pytest.mark.parametrize("make", SHUFFLES, ids=lambda make: make.__name__)
+
+def three_let_shuffle(sequence, n_references, *, seed):
+    return klet_shuffle(sequence, n_references, k=3, seed=seed)
+
+
+SHUFFLES = [dinucleotide_shuffle, mononucleotide_shuffle, three_let_shuffle]
+every_shuffle = pytest.mark.parametrize("make", SHUFFLES, ids=lambda make: make.__name__)
 DNA = st.text("ACGT", max_size=40) | st.text("ACGTN", max_size=40) | st.text("AN", max_size=9)
 unhurried = settings(deadline=None, max_examples=60)  # a busy machine is no failure
 
@@ -64,6 +71,61 @@ def test_shuffles_are_uniform_over_all_there_are(sequence):
     drawn = spell(dinucleotide_shuffle(encode(sequence), 300 * len(possible), seed=1))
     assert set(drawn) == set(possible)
     assert p_of_uniform(drawn, possible) > 0.001
+
+
+# Several trees, vertices without a choice between those with one, edges from a vertex to itself,
+# walks that return to their start.
+SMALL_KLETS = {
+    (3, "ACACCAACACA"),
+    (3, "CCAAACCACACAAC"),
+    (3, "GGAGCCAAAGAGGGCCCG"),
+    (3, "AACCGGATACCCATCAGAGCGTTC"),
+    (4, "CCACACCCACAACAACACCA"),
+    (4, "GAGCAGAACAGCAGAGAAGGAAGCGA"),
+    (5, "ACACACAAAACACAAACCCCAACAAA"),
+}
+
+
+@pytest.mark.parametrize(("k", "sequence"), sorted(SMALL_KLETS))
+def test_klet_shuffles_are_uniform_over_all_there_are(k, sequence):
+    possible = list(all_shuffles(sequence, k))
+    assert len(set(possible)) == len(possible) > 1
+    drawn = spell(klet_shuffle(encode(sequence), 300 * len(possible), k=k, seed=1))
+    assert set(drawn) == set(possible)
+    assert p_of_uniform(drawn, possible) > 0.001
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+@pytest.mark.parametrize("sequence", ["ACCAACACA", "GTTGTTTGTT", "CACACCC", "AGAACAG"])
+def test_the_list_of_shuffles_is_complete(sequence, k):
+    """By trying every sequence there is of these letters."""
+    letters = sorted(set(sequence))
+    every = map("".join, itertools.product(letters, repeat=len(sequence)))
+    ends = (sequence[: k - 1], sequence[1 - k :])
+    wanted = [
+        other
+        for other in every
+        if (other[: k - 1], other[1 - k :]) == ends
+        and klet_counts(other, k) == klet_counts(sequence, k)
+    ]
+    assert sorted(all_shuffles(sequence, k)) == wanted
+
+
+@pytest.mark.parametrize("sequence", [s for s, n in SMALL.items() if n is None])
+def test_the_way_of_long_words_is_as_good_for_pairs(sequence, monkeypatch):
+    monkeypatch.delitem(shuffle._SHORT, 2)
+    possible = list(all_shuffles(sequence))
+    drawn = spell(klet_shuffle(encode(sequence), 300 * len(possible), k=2, seed=1))
+    assert set(drawn) == set(possible)
+    assert p_of_uniform(drawn, possible) > 0.001
+    assert drawn[:99] != spell(dinucleotide_shuffle(encode(sequence), 99, seed=1))
+
+
+def test_short_words_are_the_other_shuffles():
+    sequence = encode(random_dna(50, letters="ACGTN"))
+    for k, make in ((1, mononucleotide_shuffle), (2, dinucleotide_shuffle)):
+        found = klet_shuffle(sequence, 3, k=k, seed=8)
+        np.testing.assert_array_equal(found, make(sequence, 3, seed=8))
 
 
 def test_keeping_the_last_edges_fails_where_uniform_shuffles_pass():
@@ -136,6 +198,44 @@ def test_letters_and_ns_are_kept(sequence, seed):
         assert Counter(shuffled) == Counter(sequence)
 
 
+@unhurried
+@given(DNA | st.text("AC", max_size=40), st.integers(2, 9), st.integers())
+def test_klets_of_every_run_are_kept(sequence, k, seed):
+    for shuffled in spell(klet_shuffle(encode(sequence), 3, k=k, seed=seed)):
+        runs = zip(shuffled.split("N"), sequence.split("N"), strict=True)
+        for run, original in runs:
+            assert len(run) == len(original)
+            assert (run[: k - 1], run[1 - k :]) == (original[: k - 1], original[1 - k :])
+            assert klet_counts(run, k) == klet_counts(original, k)
+
+
+@pytest.mark.parametrize(("k", "likeness"), [(3, 0.35), (4, 0.4), (6, 0.6)])
+def test_a_whole_window_keeps_its_klets_and_is_mixed(k, likeness):
+    sequence = random_dna(2114)
+    references = klet_shuffle(encode(sequence), 5, k=k, seed=0)
+    for shuffled in spell(references):
+        assert klet_counts(shuffled, k) == klet_counts(sequence, k)
+    agreement = (references * encode(sequence)).sum(axis=(1, 2)) / 2114
+    assert (agreement < likeness).all()  # 0.25 is chance
+
+
+def test_klets_of_different_lengths_are_drawn_apart():
+    """A sequence that has the same shuffles for both, so that the same draws would show."""
+    sequence = encode("".join(random_dna(30, letters=pair) for pair in ("AC", "GT", "AC", "GT")))
+    three, four = (klet_shuffle(sequence, 20, k=k, seed=0) for k in (3, 4))
+    assert not (three == four).all(axis=(1, 2)).any()
+
+
+def test_a_word_has_at_least_one_letter():
+    for function in (lambda: klet_shuffle(encode("ACGT"), 1, k=0, seed=0),
+                     lambda: is_unshufflable(encode("ACGT"), 0)):  # fmt: skip
+        with pytest.raises(UsageError) as caught:
+            function()
+        assert str(caught.value) == (
+            "found words of 0 bases; expected k to be at least 1: 2 keeps pairs"
+        )
+
+
 def test_a_whole_window_keeps_its_pairs_and_is_well_mixed():
     sequence = encode(random_dna(2114))
     references = dinucleotide_shuffle(sequence, 20, seed=0)
@@ -146,7 +246,7 @@ def test_a_whole_window_keeps_its_pairs_and_is_well_mixed():
     assert (agreement < 0.35).all()  # 0.25 is chance
 
 
-@both
+@every_shuffle
 @unhurried
 @given(sequences=st.lists(st.text("ACGTN", min_size=23, max_size=23), min_size=1, max_size=5))
 def test_a_sequence_does_not_see_its_neighbours(make, sequences):
@@ -158,7 +258,7 @@ def test_a_sequence_does_not_see_its_neighbours(make, sequences):
     np.testing.assert_array_equal(alone, together)
 
 
-@both
+@every_shuffle
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 37])
 def test_more_references_begin_with_the_fewer(make, length):
     sequence = encode(random_dna(length))
@@ -167,18 +267,18 @@ def test_more_references_begin_with_the_fewer(make, length):
         np.testing.assert_array_equal(make(sequence, fewer, seed=2), many[:fewer])
 
 
-@both
+@every_shuffle
 @pytest.mark.parametrize(("rows", "words", "cells"), [(1, 1, 1), (7, 100, 2**25), (64, 500, 300)])
 def test_how_the_work_is_cut_does_not_show(make, rows, words, cells, monkeypatch):
     sequences = encode_many([random_dna(50, seed, "ACGTACGTACGTN") for seed in range(6)])
     whole = make(sequences, 11, seed=0)
-    monkeypatch.setattr(shuffle, "_ROWS", rows)
-    monkeypatch.setattr(shuffle, "_WORDS", words)
-    monkeypatch.setattr(shuffle, "_CELLS", cells)
+    monkeypatch.setattr(jobs, "_ROWS", rows)
+    monkeypatch.setattr(jobs, "_WORDS", words)
+    monkeypatch.setattr(jobs, "_CELLS", cells)
     np.testing.assert_array_equal(make(sequences, 11, seed=0), whole)
 
 
-@both
+@every_shuffle
 def test_all_references_seeds_and_sequences_have_their_own_draws(make):
     sequence = random_dna(80)
     drawn = [
@@ -193,14 +293,14 @@ def test_all_references_seeds_and_sequences_have_their_own_draws(make):
     assert not {shuffled.translate(relabel) for shuffled in drawn} & set(others)
 
 
-@both
+@every_shuffle
 def test_case_ambiguity_codes_and_number_type_do_not_matter(make):
     plain = make(encode("ACGTNACCGTTAGN"), 4, seed=0)
     np.testing.assert_array_equal(make(encode("acgtrACCGttagy"), 4, seed=0), plain)
     np.testing.assert_array_equal(make(encode("ACGTNACCGTTAGN").astype(float), 4, seed=0), plain)
 
 
-@both
+@every_shuffle
 def test_leading_axes_are_kept(make):
     sequences = encode_many([random_dna(12, seed) for seed in range(6)])
     flat = make(sequences, 2, seed=0)
@@ -209,14 +309,14 @@ def test_leading_axes_are_kept(make):
     )
 
 
-@both
+@every_shuffle
 @pytest.mark.parametrize("shape", [(4, 0), (0, 4, 9), (2, 4, 0), (0, 4, 0)])
 def test_nothing_shuffles_to_nothing(make, shape):
     references = make(np.zeros(shape, np.uint8), 3, seed=0)
     assert references.shape == (*shape[:-2], 3, *shape[-2:])
 
 
-@both
+@every_shuffle
 def test_the_input_is_left_alone(make):
     sequence = encode(random_dna(30))
     before = sequence.copy()
@@ -225,7 +325,7 @@ def test_the_input_is_left_alone(make):
     np.testing.assert_array_equal(sequence, before)
 
 
-@both
+@every_shuffle
 @pytest.mark.parametrize("n_references", [0, -3])
 def test_fewer_than_one_reference_is_an_error(make, n_references):
     with pytest.raises(UsageError) as caught:
@@ -235,7 +335,7 @@ def test_fewer_than_one_reference_is_an_error(make, n_references):
     )
 
 
-@both
+@every_shuffle
 def test_only_one_hot_can_be_shuffled(make):
     with pytest.raises(SequenceError, match=r"^found the value 2 at index \(0, 0\); expected"):
         make(2 * encode("ACGT"), 1, seed=0)
@@ -250,15 +350,23 @@ def test_dinucleotides_are_counted(sequence):
     assert counts.tolist() == [[pairs[a + b] for b in "ACGT"] for a in "ACGT"]
 
 
-def has_one_shuffle(sequence):
+def has_one_shuffle(sequence, k=2):
     return all(
-        len(list(itertools.islice(all_shuffles(run), 2))) == 1 for run in sequence.split("N") if run
+        len(list(itertools.islice(all_shuffles(run, k), 2))) == 1
+        for run in sequence.split("N")
+        if run
     )
 
 
-def test_unshufflable_is_exact_on_all_short_sequences():
-    short = ("".join(s) for n in range(1, 6) for s in itertools.product("ACGT", repeat=n))
-    wrong = [s for s in short if is_unshufflable(encode(s)) != has_one_shuffle(s)]
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_unshufflable_is_exact_on_all_short_sequences(k):
+    short = [
+        "".join(word)
+        for letters, longest in (("ACGT", 5), ("AC", 9))
+        for n in range(1, longest + 1)
+        for word in itertools.product(letters, repeat=n)
+    ]
+    wrong = [s for s in short if is_unshufflable(encode(s), k) != has_one_shuffle(s, k)]
     assert wrong == []
 
 
@@ -266,6 +374,25 @@ def test_unshufflable_is_exact_on_all_short_sequences():
 @given(st.text("ACGT", max_size=12) | st.text("ACN", max_size=14) | st.text("GT", max_size=14))
 def test_unshufflable_is_exact_on_longer_sequences(sequence):
     assert is_unshufflable(encode(sequence)) == has_one_shuffle(sequence)
+
+
+@unhurried
+@given(st.text("AC", min_size=10, max_size=24) | st.text("ACG", max_size=20), st.integers(3, 7))
+def test_unshufflable_is_exact_for_klets(sequence, k):
+    assert is_unshufflable(encode(sequence), k) == has_one_shuffle(sequence, k)
+
+
+def test_one_letter_has_one_order():
+    assert is_unshufflable(encode("AANA"), 1)
+    assert is_unshufflable(encode("NN"), 1)
+    assert not is_unshufflable(encode("AANC"), 1)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize("sequence", ["A" * 2114, "AC" * 1000, "ACGGTCATT", "NNAANACGTNN", "AC"])
+def test_a_sequence_without_another_klet_shuffle_is_its_own_reference(sequence, k):
+    assert is_unshufflable(encode(sequence), k)
+    assert set(spell(klet_shuffle(encode(sequence), 5, k=k, seed=0))) == {sequence}
 
 
 @pytest.mark.parametrize("sequence", ["", "N", "A" * 2114, "AC" * 1000, "AACCGGTT", "NNAANACGTNN"])
