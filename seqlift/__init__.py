@@ -11,7 +11,7 @@ from seqlift.errors import SeqliftError, SeqliftWarning
 
 if TYPE_CHECKING:
     from seqlift.deeplift.scores import Contributions
-    from seqlift.explain import contributions
+    from seqlift.library import contributions
     from seqlift.model.load import load_model
 
 __version__ = "0.1.0"
@@ -27,7 +27,7 @@ __all__ = [
 
 _WHERE = {
     "Contributions": "seqlift.deeplift.scores",
-    "contributions": "seqlift.explain",
+    "contributions": "seqlift.library",
     "load_model": "seqlift.model.load",
 }
 

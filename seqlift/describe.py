@@ -8,6 +8,8 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from seqlift.deeplift.coverage import OperatorUse, folds_batch, operator_table
+from seqlift.deeplift.rules.recurrent import OPERATORS_A_STEP
+from seqlift.deeplift.rulesets import assign
 from seqlift.errors import ShapeError
 from seqlift.model.capture import Captured, capture, fixed_length
 from seqlift.model.load import LoadedModel, load_model
@@ -41,6 +43,7 @@ def describe(
     length: int | None = None,
     target: str | None = None,
     target_activation: str = "auto",
+    rules: str = "rescale",
 ) -> Description:
     """Load a model and say what it is.
 
@@ -54,6 +57,8 @@ def describe(
         Show only the operators that this target needs; None shows all.
     target_activation : str
         "auto" or "keep".
+    rules : str
+        The set of rules that element-wise operators are shown with.
 
     Returns
     -------
@@ -76,12 +81,32 @@ def describe(
         facts["target"] = targeted.name
         if targeted.activation:
             facts["target"] += f" (the logit below the final {targeted.activation})"
-    operators = operator_table(graph.graph)
+    operators = operator_table(graph.graph, assign(graph.graph, rules))
+    facts["rules"] = rules
     missing = sum(bool(use.problem) for use in operators)
     uncovered = f"no, {missing} of {len(operators)} operators without a rule"
     facts["covered"] = uncovered if missing else "yes"
     facts["sequence lane"] = "once for each reference" if folds_batch(graph.graph) else "once"
+    if recurrence := _recurrence(graph.graph):
+        facts["recurrent"] = recurrence
     return Description(facts, operators, missing == 0)
+
+
+def _recurrence(graph: fx.Graph) -> str:
+    """Say what recurrent layers cost, each direction of a layer counted; empty without any."""
+    n_layers: dict[int, int] = {}
+    n_operators = 0
+    for node in graph.nodes:
+        if node.target in OPERATORS_A_STEP:
+            value, *_, depth, _, _, is_bidirectional, batch_first = node.args
+            n_steps = int(value.meta["val"].shape[1 if batch_first else 0])
+            times = depth * (2 if is_bidirectional else 1)
+            n_layers[n_steps] = n_layers.get(n_steps, 0) + times
+            n_operators += times * n_steps * OPERATORS_A_STEP[node.target]
+    if not n_layers:
+        return ""
+    layers = (f"{n} {'layers' if n > 1 else 'layer'} x {steps:,}" for steps, n in n_layers.items())
+    return f"{' + '.join(layers)} steps, about {n_operators:,} operators a batch"
 
 
 def _facts(loaded: LoadedModel, captured: Captured) -> dict[str, str]:

@@ -6,67 +6,36 @@ before the first batch, and the results of a run appear together or not at all.
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 import seqlift
-from seqlift.deeplift.scores import Contributions
-from seqlift.errors import (
-    CompletenessWarning,
-    IncompleteError,
-    ReferenceWarning,
-    ShapeError,
-)
+from seqlift.deeplift.methods import MethodOptions
+from seqlift.errors import ShapeError
 from seqlift.explain import Explainer
 from seqlift.genome.fasta import Genome
-from seqlift.genome.regions import format_region
-from seqlift.logo import draw_logo, save_logo
 from seqlift.model.capture import capture, fixed_length
 from seqlift.model.load import LoadedModel, load_model
 from seqlift.output.atomic import check_targets, whole_files
-from seqlift.output.bigwig import write_bigwig
-from seqlift.output.hdf5 import ScoresFile, ScoresWriter
-from seqlift.output.regions_tsv import RegionRow, RegionsWriter
 from seqlift.output.summary import write_summary
 from seqlift.plan import Plan
-from seqlift.results import TargetResults, region_row
-from seqlift.sequence.references import find_scheme
+from seqlift.reporting import draw_logos, judge, summarise, write_tracks
+from seqlift.schemes import open_schemes
+from seqlift.scoring import Run, score
 from seqlift.windows import (
-    Batch,
     FastaSource,
     GenomeSource,
-    ReferencePlan,
+    References,
     Source,
-    ahead,
-    batches,
     count_items,
     first_length,
     is_read_once,
 )
 
 __all__ = ["run"]
-
-
-@dataclass
-class _Run:
-    """A run under way: its plan, what was opened for it, and what was counted."""
-
-    plan: Plan
-    started: float = field(default_factory=time.perf_counter)
-    seconds: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def timed(self, name: str) -> None:
-        """Give the time since the last call to a stage."""
-        self.seconds[name] = time.perf_counter() - self.started - sum(self.seconds.values())
 
 
 def run(
@@ -94,10 +63,8 @@ def run(
     -----
     CompletenessWarning, ReferenceWarning
     """
-    state = _Run(plan)
+    state = Run(plan)
     check_targets(plan.files().values(), force=plan.force)
-    find_scheme(plan.references)
-    references = ReferencePlan(plan.references, plan.n_references, plan.seed)
     with ExitStack() as stack:
         stack.enter_context(_threads(plan.threads))
         model = load_model(plan.model, weights=plan.weights, allow_pickle=plan.allow_pickle)
@@ -106,19 +73,21 @@ def run(
         source, provenance = _open(plan, explainers, stack)
         state.counts["rows"], state.counts["scored"] = count_items(source)
         state.timed("check_input")
-        attributes = _attributes(plan, model, explainers, references) | provenance
+        schemes = _open_schemes(state, source, explainers)
+        state.timed("prepare_references")
+        attributes = _attributes(plan, model, explainers) | provenance
         files = plan.files(state.counts["scored"])
         paths = stack.enter_context(whole_files(*files.values(), force=plan.force))
         written = dict(zip(files, paths, strict=True))
-        results = _score(state, source, references, explainers, written, attributes, progress)
+        results = score(state, source, schemes, explainers, written, attributes, progress)
         state.timed("score")
-        tracks = _write_tracks(plan, source, results, written)
+        tracks = write_tracks(plan, source, results, written)
         state.timed("write_tracks")
-        _draw_logos(results, written)
+        draw_logos(plan, results, written)
         state.timed("draw_logos")
-        summary = _summary(state, results, attributes, tracks)
+        summary = summarise(state, results, schemes, attributes, tracks)
         write_summary(written["summary"], summary)
-        _judge(plan, state, results)
+        judge(state, results)
     return summary
 
 
@@ -141,11 +110,15 @@ def _prepare(plan: Plan, model: LoadedModel) -> list[Explainer]:
             raise ShapeError("the model does not say how many positions it takes; give --length")
         length = first_length(plan.fasta)
     captured = capture(model.model, length)
+    options = MethodOptions(steps=plan.steps, window=plan.window, stride=plan.stride)
     return [
         Explainer(
             captured,
             target=target,
             rules=plan.rules,
+            method=plan.method,
+            options=options,
+            estimator=plan.estimator,
             precision=plan.precision,
             device=plan.device,
             target_activation=plan.target_activation,
@@ -172,10 +145,23 @@ def _open(
     return source, found
 
 
-def _attributes(
-    plan: Plan, model: LoadedModel, explainers: list[Explainer], references: ReferencePlan
-) -> dict[str, Any]:
-    """Return what every result file says about how it was made."""
+def _open_schemes(state: Run, source: Source, explainers: list[Explainer]) -> list[References]:
+    """Make the reference schemes ready; what they need is read here."""
+    plan, length = state.plan, explainers[0].length
+    assert length is not None
+    return open_schemes(
+        plan.references,
+        source,
+        length,
+        state.counts["rows"],
+        n_references=plan.n_references,
+        seed=plan.seed,
+        background=plan.background,
+    )
+
+
+def _attributes(plan: Plan, model: LoadedModel, explainers: list[Explainer]) -> dict[str, Any]:
+    """Return what every scores file says about how it was made; schemes add what is theirs."""
     return {
         "seqlift_version": seqlift.__version__,
         "torch_version": str(torch.__version__),
@@ -183,177 +169,20 @@ def _attributes(
         "model": model.source,
         "model_digest": model.digest,
         "target_activation": plan.target_activation,
-        "rules": plan.rules,
-        "reference_scheme": references.scheme,
-        "n_references": references.n_made,
-        "seed": references.seed,
+        "method": plan.method,
+        **_method_attributes(plan),
+        "seed": plan.seed,
         "precision": plan.precision,
         "device": str(explainers[0].device),
-        "method": "deeplift",
     }
 
 
-def _score(
-    state: _Run,
-    source: Source,
-    references: ReferencePlan,
-    explainers: list[Explainer],
-    written: dict[str, Path],
-    attributes: dict[str, Any],
-    progress: Callable[[int, int], None],
-) -> list[TargetResults]:
-    """Score every batch; the next one is read and the last one written meanwhile."""
-    length = explainers[0].length
-    assert length is not None
-    with ExitStack() as stack:
-        table = stack.enter_context(RegionsWriter(written["regions"]))
-        results = []
-        for explainer in explainers:
-            own = {"target": explainer.target, "removed_activation": explainer.removed_activation}
-            writer = ScoresWriter(
-                written[f"scores {explainer.target}"],
-                length,
-                references.n_made,
-                dtype=state.plan.precision,
-                attributes=attributes | own,
-            )
-            stack.enter_context(writer)
-            removed = explainer.removed_activation
-            results.append(TargetResults(explainer.target, writer, state.plan.logos, removed))
-        thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="seqlift-write"))
-        pending: Future[None] | None = None
-        done = 0
-        for batch in ahead(batches(source, length, references)):
-            found = [_contribute(explainer, batch) for explainer in explainers]
-            if pending is not None:
-                pending.result()
-            pending = thread.submit(_write, state, batch, found, results, table)
-            done += len(batch.items)
-            progress(done, state.counts["rows"])
-        if pending is not None:
-            pending.result()
-    return results
-
-
-def _contribute(explainer: Explainer, batch: Batch) -> Contributions | None:
-    if not batch.kept:
-        return None
-    one_hot, references = torch.from_numpy(batch.one_hot), torch.from_numpy(batch.references)
-    return explainer.contribute(one_hot, references)
-
-
-def _write(
-    state: _Run,
-    batch: Batch,
-    found: list[Contributions | None],
-    results: list[TargetResults],
-    table: RegionsWriter,
-) -> None:
-    """Write a batch to every target's file, and its rows to the table in the order of the input."""
-    rows: list[dict[int, RegionRow]] = [
-        result.add(batch, scores) if scores is not None else {}
-        for result, scores in zip(results, found, strict=True)
-    ]
-    kept = 0
-    for item in batch.items:
-        _count(state, item.status)
-        if item.status == "dropped":
-            table.write(region_row(item, "."))
-            continue
-        for scored in rows:
-            table.write(scored[kept])
-        kept += 1
-    state.counts["unshufflable"] = state.counts.get("unshufflable", 0) + int(
-        batch.is_unshufflable.sum()
-    )
-
-
-def _count(state: _Run, status: str) -> None:
-    if status != "scored":
-        state.counts[status] = state.counts.get(status, 0) + 1
-
-
-def _write_tracks(
-    plan: Plan, source: Source, results: list[TargetResults], written: dict[str, Path]
-) -> dict[str, Any]:
-    """Write a bigWig for every target; return what the tracks look like."""
-    if source.contigs is None:
-        return {}
-    summaries = {}
-    for result in results:
-        with ScoresFile(written[f"scores {result.target}"]) as scores:
-            summaries[result.target] = write_bigwig(
-                written[f"track {result.target}"],
-                source.contigs,
-                scores.regions(),
-                scores.track,
-                overlap=plan.overlap,
-            )
-    return summaries
-
-
-def _draw_logos(results: list[TargetResults], written: dict[str, Path]) -> None:
-    """Draw the regions with the strongest cores, best first."""
-    for result in results:
-        with ScoresFile(written[f"scores {result.target}"]) as scores:
-            for k, position in enumerate(result.strongest(), start=1):
-                path = written[f"logo {k} {result.target}"]
-                _draw_logo(scores, position, path, result.target)
-
-
-def _draw_logo(scores: ScoresFile, position: int, path: Path, target: str) -> None:
-    rows = slice(position, position + 1)
-    region = scores.regions(rows)[0]
-    label = region.name if region.name != "." else format_region(region)
-    figure = draw_logo(
-        scores.scores(rows)[0],
-        region=region,
-        title=f"{label}, target {target}",
-        reverse=region.strand == "-",
-    )
-    save_logo(figure, path, format="png")
-
-
-def _summary(
-    state: _Run, results: list[TargetResults], attributes: dict[str, Any], tracks: dict[str, Any]
-) -> dict[str, Any]:
-    scored = max(state.seconds["score"], 1e-9)
-    return {
-        "settings": attributes,
-        "counts": {"padded": 0, "dropped": 0, **state.counts},
-        "targets": {
-            result.target: {
-                "removed_activation": result.removed_activation,
-                "completeness": result.completeness.summary(),
-                "track": tracks.get(result.target),
-            }
-            for result in results
-        },
-        "seconds": state.seconds,
-        "regions_per_second": state.counts["scored"] / scored,
-        "threads": torch.get_num_threads(),
+def _method_attributes(plan: Plan) -> dict[str, Any]:
+    """Return what a method was told, and nothing that it leaves aside."""
+    own: dict[str, dict[str, Any]] = {
+        "deeplift": {"rules": plan.rules},
+        "integrated-gradients": {"steps": plan.steps},
+        "occlusion": {"window": plan.window, "stride": plan.stride},
     }
-
-
-def _judge(plan: Plan, state: _Run, results: list[TargetResults]) -> None:
-    """Warn, or fail, about what the user must not overlook."""
-    stuck = state.counts["unshufflable"]
-    if stuck:
-        warnings.warn(
-            f"{stuck} of {state.counts['scored']} sequences have no other shuffle, so their scores "
-            f"are 0; see status unshufflable in {plan.file('.regions.tsv')}",
-            ReferenceWarning,
-            stacklevel=3,
-        )
-    for result in results:
-        found = result.completeness
-        if not found.n_over or plan.on_incomplete == "ignore":
-            continue
-        message = (
-            f"target {result.target}: contributions of {found.n_over} of {found.n_pairs} pairs of "
-            "sequence and reference miss their delta by more than rounding "
-            f"(largest error {found.worst:.3g})"
-        )
-        if plan.on_incomplete == "fail":
-            raise IncompleteError(f"{message}; nothing was written (--on-incomplete fail)")
-        warnings.warn(message, CompletenessWarning, stacklevel=3)
+    rounds = {} if plan.reference_error is None else {"reference_error": plan.reference_error}
+    return own.get(plan.method, {}) | {"estimator": plan.estimator} | rounds

@@ -6,11 +6,14 @@ A plan knows the names of the files it leads to, so that they can be checked bef
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from seqlift.errors import UsageError
+from seqlift.explain import find_method
 from seqlift.genome.contigs import ContigStyle
 from seqlift.genome.regions import EdgePolicy
+from seqlift.schemes import label_of, require_schemes
 from seqlift.sequence.references import DEFAULT_SCHEME
 
 __all__ = ["ON_INCOMPLETE", "Plan"]
@@ -47,9 +50,16 @@ class Plan:
     length: int | None = None
     targets: tuple[str, ...] = ("0",)
     target_activation: str = "auto"
-    references: str = DEFAULT_SCHEME
-    n_references: int = 20
+    method: str = "deeplift"
     rules: str = "rescale"
+    steps: int = 50
+    window: int = 10
+    stride: int = 1
+    references: tuple[str, ...] = ()
+    background: str | None = None
+    n_references: int = 20
+    reference_error: float | None = None
+    estimator: str = "plain"
     seed: int = 0
     device: str | None = None
     batch_size: int | None = None
@@ -70,6 +80,25 @@ class Plan:
             )
         if len(set(self.targets)) < len(self.targets):
             raise UsageError(f"a target is named twice in {', '.join(self.targets)}")
+        self._choose_references()
+        require_schemes(self.references, self.background, has_genome=self.fasta is None)
+
+    def _choose_references(self) -> None:
+        """Take the method's own references where none are named."""
+        compares = find_method(self.method).uses_references
+        if not compares and (self.references or self.reference_error is not None):
+            raise UsageError(
+                f"the method {self.method} compares with no references; leave out "
+                f"{'--references' if self.references else '--reference-error'}"
+            )
+        if self.reference_error is not None and not 0 < self.reference_error < 1:
+            raise UsageError(
+                f"reference error {self.reference_error:g} is no share of a region's largest "
+                "score; expected a number between 0 and 1, such as 0.05"
+            )
+        if not self.references:
+            own = (DEFAULT_SCHEME if compares else "zeros",)
+            object.__setattr__(self, "references", own)
 
     def _require_one_input(self) -> None:
         given = {"-g": self.genome, "-r": self.regions, "-f": self.fasta}
@@ -80,9 +109,19 @@ class Plan:
                 "(-g and -r), or sequences (-f) in their place"
             )
 
-    def file(self, ending: str, target: str | None = None) -> Path:
-        """Return the path of a result; the target is part of its name where there are several."""
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """What files and tables call the schemes of `references`."""
+        return tuple(label_of(word) for word in self.references)
+
+    def result(self, target: str, scheme: str) -> str:
+        """Name what was scored for a target against a scheme: TARGET, or TARGET.SCHEME."""
+        return f"{target}.{scheme}" if len(self.references) > 1 else target
+
+    def file(self, ending: str, target: str | None = None, scheme: str | None = None) -> Path:
+        """Return the path of a result, named for what there are several of: targets, schemes."""
         middle = f".{target}" if target is not None and len(self.targets) > 1 else ""
+        middle += f".{scheme}" if scheme is not None and len(self.references) > 1 else ""
         return Path(f"{self.output}{middle}{ending}")
 
     def files(self, n_scored: int | None = None) -> dict[str, Path]:
@@ -96,15 +135,16 @@ class Plan:
         Returns
         -------
         files : dict of str to Path
-            "regions", "summary", and for each target "scores TARGET", "track TARGET" and
-            "logo K TARGET".
+            "regions", "summary", and for each target and scheme "scores RESULT", "track RESULT" and
+            "logo K RESULT", with RESULT as `result` has it.
         """
         n_logos = self.logos if n_scored is None else min(self.logos, n_scored)
         found = {"regions": self.file(".regions.tsv"), "summary": self.file(".json")}
-        for target in self.targets:
-            found[f"scores {target}"] = self.file(".h5", target)
+        for target, scheme in product(self.targets, self.schemes):
+            result = self.result(target, scheme)
+            found[f"scores {result}"] = self.file(".h5", target, scheme)
             if self.fasta is None:
-                found[f"track {target}"] = self.file(".bw", target)
+                found[f"track {result}"] = self.file(".bw", target, scheme)
             for k in range(1, n_logos + 1):
-                found[f"logo {k} {target}"] = self.file(f".logo{k}.png", target)
+                found[f"logo {k} {result}"] = self.file(f".logo{k}.png", target, scheme)
         return found

@@ -1,4 +1,4 @@
-"""What a run writes for one target, and what it counts while writing.
+"""What a run writes for one target and scheme, and what it counts while writing.
 
 `TargetResults` streams batches to the HDF5 and remembers the few regions whose logo will be drawn.
 The files get their names from `seqlift.output.atomic`; nothing here renames anything.
@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlift.deeplift.scores import Contributions, completeness_tolerance
+from seqlift.deeplift.scores import Contributions, is_incomplete
 from seqlift.logo import crop_about_core
 from seqlift.output.hdf5 import ScoredBatch, ScoresWriter
 from seqlift.output.regions_tsv import RegionRow
@@ -30,6 +31,10 @@ class Completeness:
 
     Attributes
     ----------
+    precision : str
+        Of the run, which says what rounding explains.
+    is_promised : bool
+        Whether the method sums to delta; if not, no pair counts as beyond rounding.
     n_pairs, n_over : int
         Pairs of sequence and reference; those beyond what rounding explains.
     worst : float
@@ -38,6 +43,8 @@ class Completeness:
         Sums of error and |delta| over all pairs.
     """
 
+    precision: str = "float32"
+    is_promised: bool = True
     n_pairs: int = 0
     n_over: int = 0
     worst: float = 0.0
@@ -46,12 +53,15 @@ class Completeness:
 
     def add(self, found: Contributions) -> None:
         """Count the pairs of a batch."""
-        error = found.completeness_error
+        columns = torch.arange(found.delta.shape[1], device=found.delta.device)
+        is_used = columns < found.n_references[:, None]
+        error = found.completeness_error[is_used]
         self.n_pairs += error.numel()
-        self.n_over += int((~(error <= completeness_tolerance(found))).sum())  # NaN counts
+        if self.is_promised:
+            self.n_over += int(is_incomplete(found, self.precision).sum())
         self.worst = max(self.worst, float(error.max()))
         self.total_error += float(error.sum())
-        self.total_delta += float(found.delta.abs().sum())
+        self.total_delta += float(found.delta[is_used].abs().sum())
 
     def summary(self) -> dict[str, Any]:
         """Return the counts for `PREFIX.json`."""
@@ -66,11 +76,15 @@ class Completeness:
 
 @dataclass
 class TargetResults:
-    """The results of one target.
+    """The results of one target against one scheme.
 
     Parameters
     ----------
+    name : str
+        TARGET, or TARGET.SCHEME where there are several schemes.
     target : str
+    references : str
+        The label of the scheme.
     writer : ScoresWriter
     n_logos : int
         How many regions to remember.
@@ -78,7 +92,9 @@ class TargetResults:
         The final activation below which the target lies, or an empty string.
     """
 
+    name: str
     target: str
+    references: str
     writer: ScoresWriter
     n_logos: int = 0
     removed_activation: str = ""
@@ -86,16 +102,22 @@ class TargetResults:
     _strongest: list[tuple[float, int]] = field(default_factory=list)
     _n_written: int = 0
 
-    def add(self, batch: Batch, found: Contributions) -> dict[int, RegionRow]:
+    def add(
+        self, batch: Batch, is_unshufflable: NDArray[np.bool_], found: Contributions
+    ) -> dict[int, RegionRow]:
         """Write a batch; return the rows of the table of regions by position in `batch.kept`."""
         self.completeness.add(found)
         host = {name: _host(value) for name, value in found._asdict().items() if value is not None}
         windows = [item.window for item in batch.kept]
         self.writer.append(ScoredBatch(regions=windows, one_hot=batch.one_hot, **host))
         self._remember(host["scores"].sum(1))
-        return {
-            i: _scored_row(item, self.target, i, batch, host) for i, item in enumerate(batch.kept)
-        }
+        rows = {}
+        for i, item in enumerate(batch.kept):
+            row = region_row(item, self.target, self.references)
+            if is_unshufflable[i]:
+                row = replace(row, status="unshufflable", reason=_NO_OTHER)
+            rows[i] = _with_scores(row, i, batch, host)
+        return rows
 
     def _remember(self, tracks: NDArray[np.floating]) -> None:
         for track in tracks if self.n_logos else ():
@@ -115,29 +137,33 @@ def _host(value: Tensor) -> NDArray[Any]:
     return value.cpu().numpy()
 
 
-def _scored_row(
-    item: Item, target: str, i: int, batch: Batch, host: Mapping[str, NDArray[Any]]
+_NO_OTHER = "no other shuffle exists, so all scores are 0"
+
+
+def _with_scores(
+    row: RegionRow, i: int, batch: Batch, host: Mapping[str, NDArray[Any]]
 ) -> RegionRow:
-    error, delta = host["completeness_error"][i], host["delta"][i]
+    """Fill in the numbers of region i of a batch."""
+    used = slice(int(host["n_references"][i]))
+    error, delta = host["completeness_error"][i, used], host["delta"][i, used]
     track = np.abs(host["scores"][i].sum(0))
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.max(np.where(error == 0, 0.0, error / np.abs(delta)))
-    stuck = bool(batch.is_unshufflable[i])
+    start = row.window_start or 0
     return replace(
-        region_row(item, target),
-        status="unshufflable" if stuck else item.status,
-        reason="no other shuffle exists, so all scores are 0" if stuck else item.reason,
+        row,
         prediction=float(host["prediction"][i]),
-        prediction_reference_mean=float(host["prediction_reference"][i].mean()),
+        prediction_reference_mean=float(host["prediction_reference"][i, used].mean()),
         delta_mean=float(delta.mean()),
+        n_references=len(delta),
         completeness_error_max=float(error.max()),
         completeness_error_relative=float(relative),
         n_unknown=int((batch.one_hot[i].sum(0) == 0).sum()),
-        strongest_position=item.window.start + int(track.argmax()) if track.any() else None,
+        strongest_position=start + int(track.argmax()) if track.any() else None,
     )
 
 
-def region_row(item: Item, target: str) -> RegionRow:
+def region_row(item: Item, target: str = ".", references: str = ".") -> RegionRow:
     """Return a row of the table of regions without scores, as one that was dropped has it."""
     region, window = item.region, item.window
     return RegionRow(
@@ -153,4 +179,5 @@ def region_row(item: Item, target: str) -> RegionRow:
         status=item.status,
         reason=item.reason,
         target=target,
+        references=references,
     )

@@ -7,7 +7,7 @@ except that input from a pipe is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,18 +24,18 @@ from seqlift.genome.records import read_fasta
 from seqlift.genome.regions import EdgePolicy, Region, apply_edge_policy, format_region, resize
 from seqlift.genome.text import source_name
 from seqlift.sequence.onehot import encode, encode_many
-from seqlift.sequence.references import SCHEMES, find_unshufflable, make_references
 
 __all__ = [
     "Batch",
     "FastaSource",
     "GenomeSource",
     "Item",
-    "ReferencePlan",
+    "References",
     "Source",
     "ahead",
     "batches",
     "count_items",
+    "encode_windows",
     "first_length",
     "is_read_once",
 ]
@@ -101,7 +101,7 @@ class GenomeSource:
 
     def __init__(self, genome: Genome, regions: str, length: int, edges: EdgePolicy) -> None:
         self.contigs: dict[str, int] | None = genome.contigs
-        self._genome = genome
+        self.genome = genome
         self._length = length
         self._edges = edges
         self._read = _repeatable(read_regions, regions)
@@ -113,12 +113,12 @@ class GenomeSource:
 
     def letters(self, item: Item) -> str:
         """Fetch a window from the genome, N past the ends of its chromosome."""
-        return self._genome.fetch(item.window.chrom, item.window.start, item.window.end)
+        return self.genome.fetch(item.window.chrom, item.window.start, item.window.end)
 
     def _item(self, region: Region) -> Item:
         contig = self._contig_of[region.chrom]
         window = replace(resize(region, self._length), chrom=contig)
-        length = self._genome.contigs[contig]
+        length = self.genome.contigs[contig]
         outcome = apply_edge_policy(region, window, length, self._edges)
         return Item(region, window, _STATUS[outcome.status], outcome.reason)
 
@@ -177,17 +177,31 @@ def first_length(path: str) -> int:
     return len(next(iter(read_fasta(path)))[1])
 
 
-class ReferencePlan(NamedTuple):
-    """How references are made."""
+class References(Protocol):
+    """How the references of every sequence are made; `schemes.py` has the kinds there are.
 
-    scheme: str
-    n: int
-    seed: int
+    Attributes
+    ----------
+    label : str
+        What names of files and tables call it.
+    n_made : int
+        References a sequence.
+    attributes : dict
+        What a result says of it.
+    """
 
-    @property
-    def n_made(self) -> int:
-        """References a sequence; one for schemes that always make the same."""
-        return self.n if SCHEMES[self.scheme].is_random else 1
+    label: str
+    n_made: int
+    attributes: dict[str, Any]
+
+    def make(self, one_hot: NDArray[np.uint8], rows: Sequence[int]) -> NDArray[Any]:
+        """Make references, shape (region, reference, base=4, position).
+
+        `rows` says which rows of the input the sequences are, counting from 0.
+        """
+
+    def find_unshufflable(self, one_hot: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Tell which sequences have no reference but themselves, shape (region,)."""
 
 
 class Batch(NamedTuple):
@@ -199,14 +213,16 @@ class Batch(NamedTuple):
         In the order of the input, those that are dropped among them.
     one_hot : uint8, shape (region, base=4, position)
         Of the items that are not dropped.
-    references : shape (region, reference, base=4, position)
-    is_unshufflable : bool, shape (region,)
+    references : list of array, shape (region, reference, base=4, position)
+        For each scheme.
+    is_unshufflable : list of bool array, shape (region,)
+        For each scheme.
     """
 
     items: list[Item]
     one_hot: NDArray[np.uint8]
-    references: NDArray[Any]
-    is_unshufflable: NDArray[np.bool_]
+    references: list[NDArray[Any]]
+    is_unshufflable: list[NDArray[np.bool_]]
 
     @property
     def kept(self) -> list[Item]:
@@ -235,38 +251,47 @@ def count_items(source: Source) -> tuple[int, int]:
     return n_rows, n_scored
 
 
-def batches(source: Source, length: int, plan: ReferencePlan) -> Iterator[Batch]:
-    """Yield the rows of a source in batches, with sequences and references.
+def batches(source: Source, length: int, schemes: Sequence[References]) -> Iterator[Batch]:
+    """Yield the rows of a source in batches, with sequences and the references of each scheme.
 
     Raises
     ------
     InputError
         Naming the region whose sequence cannot be read.
     """
-    size = LETTERS_AT_ONCE // (length * plan.n_made)
+    size = LETTERS_AT_ONCE // (length * sum(scheme.n_made for scheme in schemes))
     size = max(1, min(MOST_REGIONS_AT_ONCE, size))
     rows = source.items()
+    first = 0
     while items := list(islice(rows, size)):
-        yield _batch(source, items, length, plan)
+        kept = [row for row, item in enumerate(items, first) if item.status != "dropped"]
+        one_hot = encode_windows(source, items, length)
+        yield Batch(
+            items,
+            one_hot,
+            [scheme.make(one_hot, kept) for scheme in schemes],
+            [scheme.find_unshufflable(one_hot) for scheme in schemes],
+        )
+        first += len(items)
 
 
-def _batch(source: Source, items: list[Item], length: int, plan: ReferencePlan) -> Batch:
+def encode_windows(source: Source, items: list[Item], length: int) -> NDArray[np.uint8]:
+    """Read the windows of the items that are not dropped as one-hot.
+
+    Raises
+    ------
+    InputError
+        Naming the region whose sequence cannot be read.
+    """
     kept = [item for item in items if item.status != "dropped"]
     if not kept:
-        nothing = np.zeros((0, 4, length), np.uint8)
-        return Batch(items, nothing, nothing[:, None], np.zeros(0, bool))
+        return np.zeros((0, 4, length), np.uint8)
     letters = [source.letters(item) for item in kept]
     try:
-        one_hot = encode_many(letters)
+        return encode_many(letters)
     except SequenceError:
         _blame(kept, letters)
         raise
-    return Batch(
-        items,
-        one_hot,
-        make_references(one_hot, plan.scheme, plan.n, seed=plan.seed),
-        find_unshufflable(one_hot, plan.scheme),
-    )
 
 
 def _blame(items: list[Item], letters: list[str]) -> None:

@@ -39,12 +39,18 @@ def _captured_group(first: int) -> Captured:
 
 @functools.cache
 def explainer(
-    name: str, precision: str = "float64", device: str = "cpu", target: int = 0
+    name: str,
+    precision: str = "float64",
+    device: str = "cpu",
+    target: int = 0,
+    rules: str = "rescale",
 ) -> Explainer:
     """Return an explainer of one output of a zoo model; shared, so leave it as it is."""
     place = list(ZOO).index(name)
     captured = _captured_group(place - place % GROUP)
-    return Explainer(captured, target=f"{name}.{target}", precision=precision, device=device)
+    return Explainer(
+        captured, target=f"{name}.{target}", precision=precision, device=device, rules=rules
+    )
 
 
 @functools.cache

@@ -41,7 +41,7 @@ def test_examples_in_docstrings_run(name):
 def test_there_are_examples():
     """So that the test above runs something, the library's call among it."""
     assert examples("seqlift.sequence.onehot")
-    assert [test for test in examples("seqlift.explain") if "contributions" in test.name]
+    assert [test for test in examples("seqlift.library") if "contributions" in test.name]
 
 
 # --- the README -----------------------------------------------------------------------------------

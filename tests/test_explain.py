@@ -15,9 +15,10 @@ from seqlift.errors import (
     UnsupportedOperatorError,
     UsageError,
 )
-from seqlift.explain import Explainer, find_device
+from seqlift.explain import Explainer
 from seqlift.model.capture import capture
 from seqlift.model.load import LoadedModel
+from seqlift.model.placement import find_device
 from seqlift.sequence.onehot import encode_many
 from seqlift.sequence.references import SCHEMES, make_references
 
@@ -349,10 +350,13 @@ def test_numbers_that_are_no_numbers_are_warned_of(explain):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rules": "genomic"}, "rules 'genomic' is unknown; it is one of rescale"),
+        (
+            {"rules": "genomic"},
+            "rules 'genomic' are unknown; expected one of rescale, reveal-cancel, genomics",
+        ),
         (
             {"precision": "float16"},
-            "precision 'float16' is unknown; it is one of float32, float64",
+            "precision 'float16' is unknown; it is one of float32, float64, bfloat16",
         ),
         (
             {"target_activation": "logit"},
@@ -369,7 +373,8 @@ def test_numbers_that_are_no_numbers_are_warned_of(explain):
         (
             {"references": "dinucleotide"},
             "found reference scheme 'dinucleotide'; expected one of dinucleotide-shuffle, "
-            "mononucleotide-shuffle, flat, zeros: did you mean 'dinucleotide-shuffle'?",
+            "mononucleotide-shuffle, flat, zeros, K-let-shuffle: did you mean "
+            "'dinucleotide-shuffle'?",
         ),
         (
             {"model": "net.pt2"},

@@ -154,8 +154,8 @@ def test_a_failure_anywhere_leaves_nothing(plan, monkeypatch, place):
         "reading": ("seqlift.windows.GenomeSource.letters", 5),
         "writing": ("seqlift.output.hdf5.ScoresWriter.append", 2),
         "scoring": ("seqlift.explain.Explainer.contribute", 2),
-        "tracks": ("seqlift.pipeline.write_bigwig", 1),
-        "logos": ("seqlift.pipeline.save_logo", 1),
+        "tracks": ("seqlift.reporting.write_bigwig", 1),
+        "logos": ("seqlift.reporting.save_logo", 1),
         "end": ("seqlift.pipeline.write_summary", 1),
     }[place]
     _fail_at(monkeypatch, where, call, error)
@@ -218,6 +218,25 @@ def test_names_of_files():
     assert names == {"p.regions.tsv", "p.json", "p.h5", "p.bw"}
 
 
+def test_names_of_files_of_several_schemes():
+    schemes = ("flat", "refs/closed.fa.gz")
+    made = Plan(model="m.pt2", fasta="s.fa", output="p", references=schemes, logos=1)
+    assert {kind: str(path) for kind, path in made.files().items()} == {
+        "regions": "p.regions.tsv",
+        "summary": "p.json",
+        "scores 0.flat": "p.flat.h5",
+        "logo 1 0.flat": "p.flat.logo1.png",
+        "scores 0.closed": "p.closed.h5",
+        "logo 1 0.closed": "p.closed.logo1.png",
+    }
+    both = replace(made, targets=("0", "x.1"), logos=0)
+    assert {str(path) for path in both.files().values()} == {
+        "p.regions.tsv",
+        "p.json",
+        *(f"p.{target}.{scheme}.h5" for target in ("0", "x.1") for scheme in ("flat", "closed")),
+    }
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -229,6 +248,9 @@ def test_names_of_files():
         {"fasta": "s.fa", "targets": ("1", "1")},
         {"fasta": "s.fa", "output": ""},
         {"fasta": "s.fa", "output": "results/"},
+        {"fasta": "s.fa", "references": ("genomic",)},
+        {"fasta": "s.fa", "references": ("flat", "flat")},
+        {"fasta": "s.fa", "background": "regions"},
     ],
 )
 def test_plans_that_contradict_themselves(options):

@@ -84,6 +84,6 @@ def test_the_library_call_needs_torch():
 
 
 def test_an_alternate_spelling_of_the_call_is_the_same_object():
-    from seqlift.explain import contributions
+    from seqlift.library import contributions
 
     assert seqlift.contributions is contributions

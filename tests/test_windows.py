@@ -7,12 +7,12 @@ import pytest
 
 from seqlift.errors import RegionError, SequenceError
 from seqlift.genome.fasta import Genome
+from seqlift.schemes import open_schemes
 from seqlift.sequence.onehot import decode, encode_many
 from seqlift.sequence.references import make_references
 from seqlift.windows import (
     FastaSource,
     GenomeSource,
-    ReferencePlan,
     ahead,
     batches,
     count_items,
@@ -20,7 +20,13 @@ from seqlift.windows import (
 )
 from tests.tiny import LENGTH, REGIONS, cut, make_contigs, write_fasta
 
-PLAN = ReferencePlan("dinucleotide-shuffle", 3, 0)
+
+def made(*words):
+    """Schemes that need neither genome nor files."""
+    return open_schemes(words, None, LENGTH, 0, n_references=3, seed=0)
+
+
+PLAN = made("dinucleotide-shuffle")
 
 
 @pytest.fixture
@@ -66,40 +72,56 @@ def test_batches_hold_every_row_once_and_in_order(source, monkeypatch, size):
     assert max(len(batch.items) for batch in found) <= size
     assert [item for batch in found for item in batch.items] == list(regions.items())
     for batch in found:
-        assert len(batch.kept) == len(batch.one_hot) == len(batch.references)
+        assert len(batch.kept) == len(batch.one_hot) == len(batch.references[0])
         for item, one_hot in zip(batch.kept, batch.one_hot, strict=True):
             assert decode(one_hot) == regions.letters(item).translate(str.maketrans("RYK", "NNN"))
 
 
 def test_a_region_has_the_same_references_in_any_batch(source, monkeypatch):
-    whole = np.concatenate([b.references for b in batches(source(), LENGTH, PLAN)])
+    whole = np.concatenate([b.references[0] for b in batches(source(), LENGTH, PLAN)])
     monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", 2)
     lines = REGIONS.splitlines(keepends=True)
     backwards = np.concatenate(
-        [b.references for b in batches(source("".join(lines[::-1])), LENGTH, PLAN)]
+        [b.references[0] for b in batches(source("".join(lines[::-1])), LENGTH, PLAN)]
     )
     np.testing.assert_array_equal(backwards[::-1], whole)
     for i, line in enumerate(lines):
         (alone,) = batches(source(line), LENGTH, PLAN)
-        np.testing.assert_array_equal(alone.references[0], whole[i])
+        np.testing.assert_array_equal(alone.references[0][0], whole[i])
 
 
 def test_batches_are_bounded_by_letters(source, monkeypatch):
     monkeypatch.setattr("seqlift.windows.LETTERS_AT_ONCE", 4 * LENGTH * 3 + 1)
     assert [len(b.items) for b in batches(source(), LENGTH, PLAN)] == [4, 4, 3]
-    flat = ReferencePlan("flat", 3, 0)
-    assert flat.n_made == 1
-    assert [len(b.items) for b in batches(source(), LENGTH, flat)] == [11]
+    assert [len(b.items) for b in batches(source(), LENGTH, made("flat"))] == [11]
+    both = made("dinucleotide-shuffle", "flat")
+    assert [scheme.n_made for scheme in both] == [3, 1]
+    assert [len(b.items) for b in batches(source(), LENGTH, both)] == [3, 3, 3, 2]
+
+
+def test_every_scheme_has_its_references(source):
+    words = ("flat", "3-let-shuffle", "zeros")
+    (batch,) = batches(source(), LENGTH, made(*words))
+    for word, references in zip(words, batch.references, strict=True):
+        wanted = make_references(batch.one_hot, word, 3, seed=0)
+        np.testing.assert_array_equal(references, wanted)
+    assert [list(found).count(True) for found in batch.is_unshufflable] == [0, 1, 0]
+
+
+def test_a_batch_without_windows_has_no_references(source):
+    (batch,) = batches(source("chr10\t0\t20\n", "drop"), LENGTH, made("flat", "zeros"))
+    assert batch.one_hot.shape == (0, 4, LENGTH)
+    assert [references.shape for references in batch.references] == [(0, 1, 4, LENGTH)] * 2
 
 
 def test_poly_a_is_found(source):
     (batch,) = batches(source(), LENGTH, PLAN)
     stuck = [
-        item.region.name for item, s in zip(batch.kept, batch.is_unshufflable, strict=True) if s
+        item.region.name for item, s in zip(batch.kept, batch.is_unshufflable[0], strict=True) if s
     ]
     assert stuck == ["poly-A"]
-    (batch,) = batches(source(), LENGTH, ReferencePlan("zeros", 3, 0))
-    assert not batch.is_unshufflable.any()
+    (batch,) = batches(source(), LENGTH, made("zeros"))
+    assert not batch.is_unshufflable[0].any()
 
 
 def test_a_bad_letter_names_its_window(tmp_path):
@@ -123,7 +145,7 @@ def test_sequences_of_a_fasta(tmp_path):
     one_hot = encode_many(list(sequences.values()))
     np.testing.assert_array_equal(batch.one_hot, one_hot)
     np.testing.assert_array_equal(
-        batch.references, make_references(one_hot, "dinucleotide-shuffle", 3, seed=0)
+        batch.references[0], make_references(one_hot, "dinucleotide-shuffle", 3, seed=0)
     )
 
 

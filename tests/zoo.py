@@ -280,7 +280,7 @@ add("logsumexp axes", lambda x: x.logsumexp((1, 2), keepdim=True))
 add("entropy", lambda x: -(x.softmax(-1) * x.log_softmax(-1)).sum(-1))
 
 # --- attention and recurrence ---------------------------------------------------------------------------------------
-# A recurrence becomes some twenty operators a step, so they are kept short by pooling first.
+# Recurrences are kept short by pooling first: their cost is in the steps.
 
 
 def _attention_pooling(x, score):
@@ -351,6 +351,60 @@ add(
     "bidirectional GRU",
     lambda x, r: r(F.avg_pool1d(x, 8).permute(2, 0, 1))[0].transpose(0, 1),
     lambda: nn.GRU(CHANNELS, 4, bidirectional=True),
+)
+
+add(
+    "two-layer bidirectional LSTM, batch second",
+    lambda x, r: r(F.avg_pool1d(x, 4).permute(2, 0, 1))[0].transpose(0, 1),
+    lambda: nn.LSTM(CHANNELS, 4, bidirectional=True, num_layers=2, bias=False),
+)
+add(
+    "LSTM with projections",
+    lambda x, r: r(F.avg_pool1d(x, 4).transpose(1, 2))[0],
+    lambda: nn.LSTM(CHANNELS, 5, batch_first=True, num_layers=2, proj_size=3),
+)
+
+
+def _all_states(x, recurrent):
+    output, (hidden, memory) = recurrent(F.avg_pool1d(x, 4).transpose(1, 2))
+    return torch.cat([output[:, 2], *hidden * memory, *memory.tanh()], 1)
+
+
+add(
+    "LSTM, all its outputs",
+    _all_states,
+    lambda: nn.LSTM(CHANNELS, 4, batch_first=True, bidirectional=True),
+)
+
+
+def _from_constant(x, recurrent):
+    state = torch.linspace(-1, 1, 4, dtype=x.dtype).expand(1, x.shape[0], -1)
+    return recurrent(F.avg_pool1d(x, 4).transpose(1, 2), (state, 2 * state))[0]
+
+
+def _from_varying(x, recurrent):
+    steps, state = F.avg_pool1d(x, 4).permute(2, 0, 1), x.amax(-1)[None, :, :4]
+    state = (state, F.relu(state)) if isinstance(recurrent, nn.LSTM) else state
+    return recurrent(steps, state)[0].transpose(0, 1)
+
+
+add("LSTM from a constant state", _from_constant, lambda: nn.LSTM(CHANNELS, 4, batch_first=True))
+add("LSTM from a varying state", _from_varying, lambda: nn.LSTM(CHANNELS, 4))
+add("GRU from a varying state", _from_varying, lambda: nn.GRU(CHANNELS, 4))
+add(
+    "bidirectional GRU last states",
+    lambda x, r: r(F.max_pool1d(x, 4).transpose(1, 2))[1].transpose(0, 1),
+    lambda: nn.GRU(CHANNELS, 4, batch_first=True, bidirectional=True, num_layers=2, bias=False),
+)
+add(
+    "RNN",
+    lambda x, r: r(F.avg_pool1d(x, 3).transpose(1, 2))[0],
+    lambda: nn.RNN(CHANNELS, 4, batch_first=True, bidirectional=True),
+)
+add(
+    "RNN with ReLU",
+    lambda x, r: r(F.avg_pool1d(x, 3).transpose(1, 2))[1].transpose(0, 1),
+    lambda: nn.RNN(CHANNELS, 4, 2, nonlinearity="relu", bias=False, batch_first=True),
 )
 
 # --- up-sampling and two dimensions ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from seqlift.cli.options import model_options
+from seqlift.cli.options import RULE_SETS, model_options
 
 __all__ = ["inspect"]
 
@@ -22,7 +22,14 @@ __all__ = ["inspect"]
     show_default=True,
     help="auto explains the logit below a final sigmoid or softmax.",
 )
-def inspect(model: str, target: str | None, target_activation: str, **options: Any) -> None:  # noqa: ANN401
+@click.option(
+    "--rules",
+    type=click.Choice(RULE_SETS),
+    default=RULE_SETS[0],
+    show_default=True,
+    help="The set of rules to show.",
+)
+def inspect(model: str, **options: Any) -> None:  # noqa: ANN401
     """Show what a model takes and gives, and the rule of every operator.
 
     A table on standard output, with columns node, operator, source line, rule and formula. Lines
@@ -31,7 +38,7 @@ def inspect(model: str, target: str | None, target_activation: str, **options: A
     """
     from seqlift.describe import describe
 
-    found = describe(model, target=target, target_activation=target_activation, **options)
+    found = describe(model, **options)
     for key, value in found.facts.items():
         click.echo(f"# {key}: {value}")
     click.echo("\t".join(("node", "operator", "line", "rule", "formula")))

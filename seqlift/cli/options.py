@@ -10,11 +10,30 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["OVERLAPS", "SCHEMES", "force_option", "model_options", "stack"]
+__all__ = ["METHODS", "OVERLAPS", "RULE_SETS", "SCHEMES", "force_option", "model_options", "stack"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SCHEMES = ("dinucleotide-shuffle", "mononucleotide-shuffle", "flat", "zeros")
+SCHEMES = (
+    "dinucleotide-shuffle",
+    "mononucleotide-shuffle",
+    "K-let-shuffle",
+    "flat",
+    "zeros",
+    "genomic",
+)
+RULE_SETS = ("rescale", "reveal-cancel", "genomics")
+METHODS = (
+    "deeplift",
+    "gradient",
+    "gradient-input",
+    "guided-backprop",
+    "deconvolution",
+    "integrated-gradients",
+    "lrp",
+    "in-silico-mutagenesis",
+    "occlusion",
+)
 OVERLAPS = ("nearest", "mean", "max-abs")
 
 

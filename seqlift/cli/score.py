@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqlift.cli.options import OVERLAPS, SCHEMES, force_option, model_options, stack
+from seqlift.cli.options import (
+    METHODS,
+    OVERLAPS,
+    RULE_SETS,
+    SCHEMES,
+    force_option,
+    model_options,
+    stack,
+)
 from seqlift.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -79,11 +87,56 @@ _explanation = stack(
         help="auto explains the logit below a final sigmoid or softmax.",
     ),
     click.option(
-        "--references",
-        type=click.Choice(SCHEMES),
-        default=SCHEMES[0],
+        "--method",
+        type=click.Choice(METHODS),
+        default=METHODS[0],
         show_default=True,
-        help="What each sequence is compared with.",
+        help="How bases are scored; `seqlift rules` tells of each.",
+    ),
+    click.option(
+        "--rules",
+        type=click.Choice(RULE_SETS),
+        default=RULE_SETS[0],
+        show_default=True,
+        help="The rules of deeplift's non-linear operators; genomics is reveal-cancel after dense "
+        "layers.",
+    ),
+    click.option(
+        "--steps",
+        type=click.IntRange(1),
+        default=50,
+        show_default=True,
+        metavar="N",
+        help="Points of integrated-gradients between reference and sequence.",
+    ),
+    click.option(
+        "--window",
+        type=click.IntRange(1),
+        default=10,
+        show_default=True,
+        metavar="BP",
+        help="Bases that occlusion replaces at a time.",
+    ),
+    click.option(
+        "--stride",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="BP",
+        help="Bases from one window of occlusion to the next.",
+    ),
+    click.option(
+        "--references",
+        multiple=True,
+        metavar="SCHEME",
+        help=f"What each sequence is compared with: {', '.join(SCHEMES)}, or a FASTA, .npy or .npz "
+        f"file; may be repeated.  [default: {SCHEMES[0]}]",
+    ),
+    click.option(
+        "--background",
+        metavar="A,C,G,T",
+        help="Frequencies of the flat reference, or regions: those of all windows.  "
+        "[default: uniform]",
     ),
     click.option(
         "-n",
@@ -91,14 +144,21 @@ _explanation = stack(
         type=click.IntRange(1),
         default=20,
         show_default=True,
-        help="References of each sequence.",
+        help="References of each sequence; flat and zeros have one, a file has its own.",
     ),
     click.option(
-        "--rules",
-        type=click.Choice(["rescale"]),
-        default="rescale",
+        "--reference-error",
+        type=float,
+        metavar="SHARE",
+        help="Use only as many of the -n references as bring the standard error of a region's "
+        "track below this share of its largest score.",
+    ),
+    click.option(
+        "--estimator",
+        type=click.Choice(["plain", "base-marginal"]),
+        default="plain",
         show_default=True,
-        help="The rule for non-linear operators.",
+        help="base-marginal wants fewer references; its scores do not sum to delta.",
     ),
     click.option(
         "-s",
@@ -132,10 +192,10 @@ _running = stack(
     ),
     click.option(
         "--precision",
-        type=click.Choice(["float32", "float64"]),
+        type=click.Choice(["float32", "float64", "bfloat16"]),
         default="float32",
         show_default=True,
-        help="Of the model's arithmetic and of the scores file.",
+        help="Of the model's arithmetic; bfloat16 is for its convolutions alone.",
     ),
 )
 
@@ -179,10 +239,11 @@ def score(arguments: list[str] | None, /, quiet: bool, **options: Any) -> None: 
     seqlift score -m model.pt2 -g hg38.fa -r peaks.narrowPeak -o out/ctcf
     seqlift score -m model.pt2 -f sequences.fa -o out/ctcf --logos 5
 
-    The scores are those of DeepLIFT. Each region is cut to the model's input length about its
-    summit or midpoint and compared with shuffles of itself. Scores of a region sum to the
-    difference between the model's output for it and for its references; how nearly is written for
-    each region.
+    The scores are those of DeepLIFT, or of another --method. Each region is cut to the model's
+    input length about its summit or midpoint and compared with shuffles of itself, or with other
+    --references. DeepLIFT's scores of a region sum to the difference between the model's output for
+    it and for its references; how nearly is written for each region. With several --references each
+    has files of its own, PREFIX.SCHEME.h5 and so on.
     """  # noqa: D301  (click reads the backspace)
     from seqlift.pipeline import run
     from seqlift.plan import Plan
@@ -201,11 +262,12 @@ def _report(plan: Plan, summary: dict[str, Any]) -> None:
     also = f" ({', '.join(kinds)})" if kinds else ""
     rate = f"{summary['regions_per_second']:.3g} a second"
     _say(f"scored {counts['scored']} of {counts['rows']} rows{also}, {rate}")
-    for target, found in summary["targets"].items():
+    for name, found in summary["targets"].items():
         error = found["completeness"]["mean_error_over_mean_delta"]
         if found["removed_activation"]:
-            _say(f"target {target}: the logit below the final {found['removed_activation']}")
-        _say(f"target {target}: completeness error {error:.1e} of delta on average")
+            _say(f"target {name}: the logit below the final {found['removed_activation']}")
+        kind = "" if plan.estimator == "plain" else "of multipliers, since scores do not sum: "
+        _say(f"target {name}: {kind}completeness error {error:.1e} of delta on average")
     for kind, path in plan.files(counts["scored"]).items():
         _say(f"wrote {path} ({kind})")
 

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import click
 
 from seqlift.cli.options import force_option
-from seqlift.errors import OutputError
+from seqlift.errors import OutputError, UsageError
 
 __all__ = ["shuffle"]
-
-SHUFFLES = ("dinucleotide-shuffle", "mononucleotide-shuffle")
 
 
 @click.command(short_help="Shuffle sequences as the references of a run.")
@@ -25,11 +23,17 @@ SHUFFLES = ("dinucleotide-shuffle", "mononucleotide-shuffle")
     help="Shuffles of each sequence.",
 )
 @click.option(
+    "-k",
+    "--klet",
+    "k",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Keep the counts of all words of K bases.  [default: 2]",
+)
+@click.option(
     "--scheme",
-    type=click.Choice(SHUFFLES),
-    default=SHUFFLES[0],
-    show_default=True,
-    help="What the shuffles keep.",
+    metavar="SCHEME",
+    help="The same by name: dinucleotide-shuffle, mononucleotide-shuffle or K-let-shuffle.",
 )
 @click.option(
     "-s",
@@ -44,23 +48,47 @@ SHUFFLES = ("dinucleotide-shuffle", "mononucleotide-shuffle")
 )
 @force_option
 def shuffle(
-    fasta: str, n_references: int, scheme: str, seed: int, output: str, force: bool
+    fasta: str,
+    n_references: int,
+    k: int | None,
+    scheme: str | None,
+    seed: int,
+    output: str,
+    force: bool,
 ) -> None:
     """Shuffle the sequences of a FASTA file (- is standard input), and write them as FASTA.
 
     They are the very references that `seqlift score` makes with the same seed. Shuffle K of NAME is
     called NAME.K, K from 1. The dinucleotide shuffle keeps the first and the last base and all
-    dinucleotide counts, and is uniform over all sequences that do; Ns stay where they are.
+    dinucleotide counts, and is uniform over all sequences that do; that of longer words does the
+    same for them. Ns stay where they are.
     """
     from seqlift.output.atomic import whole_file, write_errors
 
-    records = _records(fasta, n_references, scheme, seed)
+    records = _records(fasta, n_references, _scheme(k, scheme), seed)
     if output == "-":
         _print(records)
         return
     with whole_file(output, force=force) as path, write_errors(path):
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(records)
+
+
+def _scheme(k: int | None, scheme: str | None) -> str:
+    """Return the name of the scheme that the options ask for, one way or the other."""
+    from seqlift.sequence.references import klet_of
+
+    if scheme is None:
+        return f"{2 if k is None else k}-let-shuffle"
+    named = klet_of(scheme)
+    if named is None:
+        raise UsageError(
+            f"found --scheme {scheme}; expected dinucleotide-shuffle, mononucleotide-shuffle or "
+            "K-let-shuffle, such as 3-let-shuffle"
+        )
+    if k is not None and k != named:
+        raise UsageError(f"found -k {k} and --scheme {scheme}; give one of them")
+    return scheme
 
 
 def _print(records: Iterator[str]) -> None:

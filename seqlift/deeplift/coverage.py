@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,25 @@ from torch import SymInt, fx
 from torch._ops import OpOverload
 from torch.utils import _pytree as pytree
 
-from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
+from seqlift.deeplift.dataflow import varying_arguments, varying_nodes
 from seqlift.deeplift.registry import rule_for
+from seqlift.deeplift.rules import revealcancel, signed
+from seqlift.deeplift.rulesets import Assignment
 from seqlift.errors import UnsupportedOperatorError
 
-__all__ = ["OperatorUse", "folds_batch", "operator_table", "require_covered", "source_line"]
+__all__ = [
+    "OperatorUse",
+    "folds_batch",
+    "operator_table",
+    "require_covered",
+    "require_own_rows",
+    "source_line",
+]
 
 LISTED = 12
 COEFFICIENT = "m = coefficient"
+MIXES = "mixes the sequences of a batch"
+RANDOM = "draws random numbers"
 
 aten = torch.ops.aten
 
@@ -73,17 +83,6 @@ def source_line(node: fx.Node) -> str:
     return ":".join((outside or frames)[-1]) if frames else "?"
 
 
-def _varying(graph: fx.Graph) -> set[fx.Node]:
-    """Return the nodes whose value depends on the letters of the sequence."""
-    found: set[fx.Node] = set()
-    for node in graph.nodes:
-        rule = rule_for(node.target)
-        inert = rule is not None and rule.kind == "inert"
-        if node.op == "placeholder" or (not inert and found.intersection(node.all_input_nodes)):
-            found.add(node)
-    return found
-
-
 def _example(node: Any) -> list[torch.Tensor]:
     """Return the fake tensors that tell the shapes of a node's outputs."""
     return [v for v in pytree.tree_leaves(node.meta.get("val")) if isinstance(v, torch.Tensor)]
@@ -111,7 +110,9 @@ def folds_batch(graph: fx.Graph) -> bool:
             sum(batch) == 1 and batch[0] and str(value.shape[0]) == f"{symbol}"
         )
 
-    return not all(keeps_rows(value) for node in graph.nodes for value in _example(node))
+    # Of several outputs the pieces are judged, which are nodes too; constants do not count.
+    values = (node.meta.get("val") for node in varying_nodes(graph))
+    return not all(keeps_rows(value) for value in values if isinstance(value, torch.Tensor))
 
 
 def _problem(node: fx.Node, varying: set[fx.Node]) -> str:
@@ -121,26 +122,26 @@ def _problem(node: fx.Node, varying: set[fx.Node]) -> str:
     rule = rule_for(node.target)
     if rule is None:
         return "has no rule"
-    arguments = _varying_arguments(node, varying)
+    arguments = varying_arguments(node, varying)
     if -1 in arguments or not (rule.varying is None or arguments <= rule.varying):
         return "has a rule, but not for this argument varying with the sequence"
     if rule.kind != "inert" and any(not v.is_floating_point() for v in _example(node)[:1]):
         return "turns a varying value into one that is not a floating-point number"
     if rule.kind != "inert" and _mixes_sequences(node):
-        return "mixes the sequences of a batch"
+        return MIXES
     return _attention_problem(node)
 
 
 def _attention_problem(node: fx.Node) -> str:
     is_attention = node.target is aten.scaled_dot_product_attention.default
     drops = is_attention and _given(node).get("dropout_p")
-    return "draws random numbers" if drops else ""
+    return RANDOM if drops else ""
 
 
 def _constant_problem(node: fx.Node) -> str:
     """Refuse constants that are drawn anew at every call."""
     tags = node.target.tags if isinstance(node.target, OpOverload) else []
-    return "draws random numbers" if torch.Tag.nondeterministic_seeded in tags else ""
+    return RANDOM if torch.Tag.nondeterministic_seeded in tags else ""
 
 
 def _piece_problem(node: fx.Node) -> str:
@@ -183,60 +184,55 @@ def _axes(node: fx.Node, rank: int) -> list[int]:
     return [axes] if isinstance(axes, int) else list(axes or range(rank))
 
 
-def _mentions(argument: Any, nodes: set[fx.Node]) -> bool:
-    return any(isinstance(leaf, fx.Node) and leaf in nodes for leaf in _leaves(argument))
-
-
-def _leaves(argument: Any) -> Iterable[Any]:
-    leaves: list[Any] = []
-    fx.node.map_aggregate(argument, leaves.append)
-    return leaves
-
-
-def _varying_arguments(node: fx.Node, varying: set[fx.Node]) -> set[int]:
-    """Return the positions of the arguments that vary; -1 stands for any passed by keyword."""
-    positions = {i for i, argument in enumerate(node.args) if _mentions(argument, varying)}
-    return positions | ({-1} if _mentions(node.kwargs, varying) else set())
-
-
 def _name(target: Any) -> str:
     return (
         str(target) if isinstance(target, OpOverload) else getattr(target, "__name__", str(target))
     )
 
 
-def operator_table(graph: fx.Graph) -> list[OperatorUse]:
+def operator_table(graph: fx.Graph, rules: Assignment | None = None) -> list[OperatorUse]:
     """List every operator of a graph with its rule.
 
     Parameters
     ----------
     graph : fx.Graph
         Captured, with one placeholder.
+    rules : Assignment or None
+        The rules of element-wise nodes; None is rescale for all.
 
     Returns
     -------
     list of OperatorUse, in the order of execution
     """
-    varying = _varying(graph)
+    varying = varying_nodes(graph)
+    rules = rules or Assignment()
+    return [_use(node, varying, rules) for node in graph.nodes if node.op == "call_function"]
 
-    def use(node: fx.Node) -> OperatorUse:
-        rule = rule_for(node.target)
-        arguments = _varying_arguments(node, varying)
-        problem = _problem(node, varying) if arguments else _constant_problem(node)
-        kind = (
-            "constant" if not arguments else "linear" if rule is None else rule.kind_for(arguments)
-        )
-        formula = rule.formula if rule is not None and kind == rule.kind else COEFFICIENT
-        return OperatorUse(
-            node.name,
-            _name(node.target),
-            source_line(node),
-            "none" if problem else kind,
-            "" if problem or not arguments else formula,
-            problem,
-        )
 
-    return [use(node) for node in graph.nodes if node.op == "call_function"]
+def _use(node: fx.Node, varying: set[fx.Node], rules: Assignment) -> OperatorUse:
+    arguments = varying_arguments(node, varying)
+    problem = _problem(node, varying) if arguments else _constant_problem(node)
+    kind, formula = _kind_and_formula(node, arguments, rules)
+    return OperatorUse(
+        node.name,
+        _name(node.target),
+        source_line(node),
+        "none" if problem else kind,
+        "" if problem or not arguments else formula,
+        problem,
+    )
+
+
+def _kind_and_formula(node: fx.Node, arguments: set[int], rules: Assignment) -> tuple[str, str]:
+    rule = rule_for(node.target)
+    if not arguments:
+        return "constant", ""
+    if node.name in rules.reveal_cancel:
+        return "reveal-cancel", revealcancel.FORMULA
+    kind = "linear" if rule is None else rule.kind_for(arguments)
+    if rules.steps.get(node.name) == "weighted":
+        return kind, signed.FORMULA
+    return kind, rule.formula if rule is not None and kind == rule.kind else COEFFICIENT
 
 
 def require_covered(graph: fx.Graph) -> None:
@@ -262,3 +258,21 @@ def require_covered(graph: fx.Graph) -> None:
         f"{'; '.join(listed[:LISTED])}{rest}; write them with operators that `seqlift inspect` "
         "shows a rule for, or leave them out of what the target needs"
     )
+
+
+def require_own_rows(graph: fx.Graph) -> None:
+    """Raise an error if an operator is known to mix the sequences of a batch, or is random.
+
+    All that a method without rules asks of a graph.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        With operator and source line of the first.
+    """
+    for use in operator_table(graph):
+        if use.problem in (MIXES, RANDOM):
+            raise UnsupportedOperatorError(
+                f"the model uses {use.operator} ({use.line}), which {use.problem}; every sequence "
+                "must be scored by itself, and the same every time"
+            )

@@ -14,11 +14,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
-from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
 from seqlift.deeplift.lanes import Lanes
 from seqlift.deeplift.registry import apply
+from seqlift.deeplift.rules.revealcancel import reveal_cancel
+from seqlift.deeplift.rules.signed import STEPS
+from seqlift.deeplift.rulesets import Assignment
+from seqlift.deeplift.streams import Streams, by_sign, merge_all, merged
 
 __all__ = ["Multipliers", "multipliers"]
+
+RESCALE = Assignment()
 
 
 class Multipliers(NamedTuple):
@@ -42,8 +47,28 @@ class Multipliers(NamedTuple):
 class _TwoLanes(fx.Interpreter):
     """Runs every node by its rule."""
 
+    def __init__(self, graph: fx.GraphModule, rules: Assignment) -> None:
+        super().__init__(graph)
+        self.rules = rules
+        self._name = ""
+
+    def run_node(self, n: fx.Node) -> Any:
+        self._name = n.name
+        return super().run_node(n)
+
+    def placeholder(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        value = super().placeholder(target, args, kwargs)
+        return by_sign(value) if self._name in self.rules.steps else value
+
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _keep_layout(apply(target, *args, **kwargs))
+        if self._name in self.rules.reveal_cancel:
+            return reveal_cancel(target, args, kwargs)
+        step = self.rules.steps.get(self._name)
+        if step is None:
+            return _keep_layout(apply(target, *merge_all(args), **merge_all(kwargs)))
+        if step == "weighted":
+            args, kwargs = merge_all(args), merge_all(kwargs)
+        return STEPS[step](target, args, kwargs)
 
 
 class _KeepLayout(torch.autograd.Function):
@@ -79,7 +104,12 @@ def _keep_layout(value: Any) -> Any:
 
 
 def multipliers(
-    graph: fx.GraphModule, one_hot: Tensor, references: Tensor, *, repeat: bool = False
+    graph: fx.GraphModule,
+    one_hot: Tensor,
+    references: Tensor,
+    *,
+    repeat: bool = False,
+    rules: Assignment = RESCALE,
 ) -> Multipliers:
     """Compute the multipliers of one batch.
 
@@ -95,6 +125,8 @@ def multipliers(
     repeat : bool
         Run the sequence once for each reference instead of once; needed where the model folds the
         batch into another dimension. The result is the same.
+    rules : Assignment
+        The rule of each element-wise node; rescale unless it says otherwise.
 
     Returns
     -------
@@ -108,7 +140,8 @@ def multipliers(
     at_reference = references.flatten(0, 1).detach().requires_grad_()
     at_sequence = one_hot.repeat_interleave(n_references, 0) if repeat else one_hot
     with torch.enable_grad():
-        target = _TwoLanes(graph).run(Lanes(at_sequence.detach(), at_reference))
+        target = _TwoLanes(graph, rules).run(Lanes(at_sequence.detach(), at_reference))
+        target = merged(target) if isinstance(target, Streams) else target
         found = _gradient(target, at_reference)
     prediction = target.sequence if isinstance(target, Lanes) else target
     at_references = target.reference if isinstance(target, Lanes) else target

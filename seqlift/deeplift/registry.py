@@ -28,7 +28,7 @@ class Rule:
     Attributes
     ----------
     kind : str
-        linear, inert, rescale, product, max or normalise.
+        linear, inert, rescale, product, max, normalise or recurrent.
     run : callable
         ``run(operator, *args, **kwargs) -> Lanes``.
     varying : frozenset of int, or None

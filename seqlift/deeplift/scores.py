@@ -2,6 +2,11 @@
 
 hyp[b] = mean over references of m[b] − Σ_c ref[c]·m[c]; a contribution score is hyp times one-hot.
 For one-hot sequences the sum over base and position is the mean over references of f(x) − f(ref).
+
+The estimator "base-marginal" puts the expectation of the reference's own base in place of its
+sample, hyp[b] = m[b] − Σ_c π[c]·m[c] with π the base composition of the sequence. Fewer references
+then do, but scores no longer sum to delta, and they are slightly biased: a multiplier was measured
+with the reference that was there.
 """
 
 from __future__ import annotations
@@ -15,7 +20,21 @@ from torch import Tensor
 
 from seqlift.deeplift.interpreter import Multipliers
 
-__all__ = ["Contributions", "Part", "combine", "completeness_tolerance", "part"]
+__all__ = [
+    "ESTIMATORS",
+    "Contributions",
+    "Part",
+    "combine",
+    "completeness_tolerance",
+    "is_incomplete",
+    "part",
+    "relative_error",
+]
+
+ESTIMATORS = ("plain", "base-marginal")
+
+# The precision of convolutions in bfloat16, below; it makes a hundredth of delta rounding.
+BFLOAT16 = 1e-5
 
 
 class Contributions(NamedTuple):
@@ -28,15 +47,17 @@ class Contributions(NamedTuple):
     scores : Tensor, shape (region, base=4, position)
         Contribution scores: hypothetical times one-hot.
     delta : Tensor, shape (region, reference)
-        Target at the sequence minus target at the reference.
+        Target at the sequence minus target at the reference; NaN for references not used.
     completeness_error : Tensor, shape (region, reference)
-        |Σ (x − ref)·m − delta|, absolute.
+        |Σ (x − ref)·m − delta|, absolute; NaN for references not used.
     standard_error : Tensor, shape (region, position)
         Of the track (scores summed over bases) over references; NaN with a single reference.
     prediction : Tensor, shape (region,)
         Target at the sequence.
     prediction_reference : Tensor, shape (region, reference)
-        Target at each reference.
+        Target at each reference; NaN for references not used.
+    n_references : int64 Tensor, shape (region,)
+        References used.
     multipliers : Tensor, shape (region, reference, base=4, position), or None
         Only when asked for.
     """
@@ -48,11 +69,12 @@ class Contributions(NamedTuple):
     standard_error: Tensor
     prediction: Tensor
     prediction_reference: Tensor
+    n_references: Tensor
     multipliers: Tensor | None = None
 
 
 class Part(NamedTuple):
-    """What some of the references of a batch add to its contributions."""
+    """What some of the references of a batch, or of some of its regions, add to its scores."""
 
     hypothetical: Tensor  # (region, base=4, position), sum over these references
     tracks: Tensor  # (region, reference, position)
@@ -61,10 +83,17 @@ class Part(NamedTuple):
     prediction: Tensor  # (region,)
     prediction_reference: Tensor  # (region, reference)
     multipliers: Tensor | None  # (region, reference, base=4, position)
+    rows: Tensor | None = None  # int64, the regions of the batch that it is of; None is all
 
 
 def part(
-    one_hot: Tensor, references: Tensor, found: Multipliers, *, keep_multipliers: bool = False
+    one_hot: Tensor,
+    references: Tensor,
+    found: Multipliers,
+    *,
+    compares: bool = True,
+    estimator: str = "plain",
+    keep_multipliers: bool = False,
 ) -> Part:
     """Turn the multipliers of a batch and some of its references into their part of the scores.
 
@@ -73,6 +102,10 @@ def part(
     one_hot : Tensor, shape (region, base=4, position)
     references : Tensor, shape (region, reference, base=4, position)
     found : Multipliers
+    compares : bool
+        Whether a base is scored against the reference; if not, hyp = m.
+    estimator : str
+        "plain" or "base-marginal".
     keep_multipliers : bool
 
     Returns
@@ -80,14 +113,19 @@ def part(
     Part
     """
     m = found.multipliers
-    expected = (references * m).sum(2)
+    is_base = one_hot.sum(1).unsqueeze(1)
     observed = (one_hot.unsqueeze(1) * m).sum(2)
+    at_reference = (references * m).sum(2) if compares else torch.zeros_like(observed)
+    expected = at_reference
+    if compares and estimator == "base-marginal":
+        composition = one_hot.mean(2) / one_hot.mean(2).sum(1, keepdim=True).clamp(min=1e-9)
+        expected = is_base * (composition[:, None, :, None] * m).sum(2)
     delta = found.prediction.unsqueeze(1) - found.prediction_reference
     return Part(
         m.sum(1) - expected.sum(1).unsqueeze(1),
-        observed - one_hot.sum(1).unsqueeze(1) * expected,
+        observed - is_base * expected,
         delta,
-        ((observed - expected).sum(-1) - delta).abs(),
+        ((observed - at_reference).sum(-1) - delta).abs(),
         found.prediction,
         found.prediction_reference,
         m if keep_multipliers else None,
@@ -101,6 +139,7 @@ def combine(one_hot: Tensor, parts: Sequence[Part]) -> Contributions:
     ----------
     one_hot : Tensor, shape (region, base=4, position)
     parts : sequence of Part
+        In the order of the references; the first is of all regions.
 
     Returns
     -------
@@ -110,31 +149,70 @@ def combine(one_hot: Tensor, parts: Sequence[Part]) -> Contributions:
     ----------
     Shrikumar et al. 2017, section 3.1; hypothetical scores as in the authors' implementation.
     """
-    tracks = torch.cat([p.tracks for p in parts], 1)
-    hypothetical = torch.stack([p.hypothetical for p in parts]).sum(0) / tracks.shape[1]
-    kept = [p.multipliers for p in parts if p.multipliers is not None]
+    n_references = torch.zeros(len(one_hot), dtype=torch.int64, device=one_hot.device)
+    total = torch.zeros_like(one_hot)
+    for piece in parts:
+        rows = slice(None) if piece.rows is None else piece.rows
+        n_references[rows] += piece.delta.shape[1]
+        total[rows] += piece.hypothetical
+    hypothetical = total / n_references[:, None, None]
+    multipliers = [p.multipliers for p in parts if p.multipliers is not None]
     return Contributions(
         hypothetical,
         hypothetical * one_hot,
-        torch.cat([p.delta for p in parts], 1),
-        torch.cat([p.completeness_error for p in parts], 1),
-        _standard_error(tracks),
+        _side_by_side([p.delta for p in parts], parts),
+        _side_by_side([p.completeness_error for p in parts], parts),
+        _standard_error(_side_by_side([p.tracks for p in parts], parts), n_references),
         parts[0].prediction,
-        torch.cat([p.prediction_reference for p in parts], 1),
-        torch.cat(kept, 1) if kept else None,
+        _side_by_side([p.prediction_reference for p in parts], parts),
+        n_references,
+        _side_by_side(multipliers, parts) if multipliers else None,
     )
 
 
-def _standard_error(tracks: Tensor) -> Tensor:
+def _side_by_side(values: Sequence[Tensor], parts: Sequence[Part]) -> Tensor:
+    """Join along the axis of references; NaN where a region was no longer among them."""
+    n_regions = len(values[0])
+
+    def filled(value: Tensor, rows: Tensor | None) -> Tensor:
+        if rows is None:
+            return value
+        whole = value.new_full((n_regions, *value.shape[1:]), torch.nan)
+        whole[rows] = value
+        return whole
+
+    return torch.cat([filled(v, p.rows) for v, p in zip(values, parts, strict=True)], 1)
+
+
+def _standard_error(tracks: Tensor, n_references: Tensor) -> Tensor:
     """Return the standard error over references (dimension 1); NaN with one reference."""
-    n_references = tracks.shape[1]
-    if n_references == 1:
-        return torch.full_like(tracks[:, 0], torch.nan)
-    return tracks.std(1) / math.sqrt(n_references)
+    n = n_references[:, None].to(tracks.dtype)
+    squares = (tracks - tracks.nanmean(1, keepdim=True)).square().nansum(1)
+    return (squares / (n - 1) / n).sqrt()
 
 
-def completeness_tolerance(contributions: Contributions) -> Tensor:
+def relative_error(one_hot: Tensor, parts: Sequence[Part]) -> Tensor:
+    """Return the largest standard error of each region's track, over its largest score.
+
+    Returns
+    -------
+    Tensor, shape (region,)
+        Zero where all scores and errors are; NaN with one reference.
+    """
+    found = combine(one_hot, parts)
+    largest = found.scores.sum(1).abs().amax(1)
+    error = found.standard_error.amax(1)
+    return torch.where(error == 0, error, error / largest)
+
+
+def completeness_tolerance(contributions: Contributions, precision: str = "float32") -> Tensor:
     """Return the completeness error that rounding alone explains, generously.
+
+    Parameters
+    ----------
+    contributions : Contributions
+    precision : str
+        With "bfloat16" a hundredth of delta is rounding.
 
     Returns
     -------
@@ -142,9 +220,25 @@ def completeness_tolerance(contributions: Contributions) -> Tensor:
         About a thousandth of |delta| in float32 (the root of the type's precision), where |delta|
         is at least its mean over the region's references, plus some rounding of the predictions.
     """
-    eps = torch.finfo(contributions.delta.dtype).eps
+    eps = BFLOAT16 if precision == "bfloat16" else torch.finfo(contributions.delta.dtype).eps
     size = torch.maximum(
         contributions.prediction.abs().unsqueeze(1), contributions.prediction_reference.abs()
     )
     delta = contributions.delta.abs()
-    return 3 * math.sqrt(eps) * torch.maximum(delta, delta.mean(1, keepdim=True)) + 100 * eps * size
+    delta = torch.maximum(delta, delta.nanmean(1, keepdim=True))
+    return 3 * math.sqrt(eps) * delta + 100 * eps * size
+
+
+def is_incomplete(contributions: Contributions, precision: str = "float32") -> Tensor:
+    """Find the pairs whose completeness error is more than rounding explains.
+
+    Returns
+    -------
+    Tensor of bool, shape (region, reference)
+        Errors that are NaN count; references that were not used do not.
+    """
+    error = contributions.completeness_error
+    is_used = (
+        torch.arange(error.shape[1], device=error.device) < contributions.n_references[:, None]
+    )
+    return is_used & ~(error <= completeness_tolerance(contributions, precision))

@@ -25,6 +25,7 @@ from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
 from seqlift.deeplift.registry import registered
 from seqlift.errors import CaptureError, SeqliftError, ShapeError
 from seqlift.model.quiet import first_line, quiet
+from seqlift.model.recurrence import recurrence_whole
 
 __all__ = ["Captured", "capture", "fixed_length", "input_shape"]
 
@@ -105,7 +106,7 @@ def capture(model: nn.Module | ExportedProgram, length: int | None = None) -> Ca
     ShapeError
         If the model takes another input than (row, 4, length), or a fixed number of rows.
     """
-    with quiet():
+    with quiet(), recurrence_whole():
         program = model if isinstance(model, ExportedProgram) else _export(model, length)
         _require_input(program, length)
         program = _decompose(program)
@@ -148,8 +149,10 @@ def _export(model: nn.Module, length: int | None) -> ExportedProgram:
             raise _not_followed(error) from error
 
 
-def _not_followed(error: Exception) -> CaptureError:
+def _not_followed(error: Exception) -> SeqliftError:
     """Wrap torch's error: its first line, and the last line of the user's source on the way."""
+    if isinstance(error, SeqliftError):  # torch has added the graph to the message
+        return type(error)(first_line(error) + _place(error))
     if "size()[0]" in first_line(error):  # torch's name for the number of rows
         return CaptureError(
             "the model works for a fixed number of sequences at a time; write its shapes with "
@@ -182,8 +185,6 @@ def _decompose(program: ExportedProgram) -> ExportedProgram:
     table.update(OWN_DECOMPOSITIONS)  # type: ignore[no-untyped-call]
     try:
         return program.run_decompositions(table)  # type: ignore[no-any-return]
-    except SeqliftError as error:  # torch has added the graph to the message
-        raise type(error)(first_line(error) + _place(error)) from error
     except Exception as error:
         raise _not_followed(error) from error
 

@@ -14,9 +14,9 @@ from torch import Tensor, fx
 from torch._ops import OpOverload
 from torch.fx.node import Argument
 
-from seqlift.errors import ModelLoadError
+from seqlift.errors import ModelLoadError, UsageError
 
-__all__ = ["place"]
+__all__ = ["find_device", "place"]
 
 
 def place(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx.GraphModule:
@@ -52,6 +52,29 @@ def place(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx
             if _makes_default_type(node):
                 node.kwargs = {**node.kwargs, "dtype": dtype}
     return fx.GraphModule(constants, plan)
+
+
+def find_device(device: str | torch.device | None) -> torch.device:
+    """Return the device of that name, or by default a CUDA device if there is one and else the CPU.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"device {device!r} is unknown; expected cpu, cuda or cuda:N") from None
+    if found.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {device!r} is not supported; expected cpu, cuda or cuda:N")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device '{device}' is not here; torch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    return found
 
 
 def _attribute(graph: fx.GraphModule, path: str) -> Tensor:

@@ -40,11 +40,13 @@ class ScoredBatch:
     hypothetical, scores : float, shape (region, base=4, position)
         Hypothetical contributions, and contribution scores, in units of the target output.
     delta, completeness_error, prediction_reference : float, shape (region, reference)
-        In units of the target output.
+        In units of the target output; NaN for references that a region did not use.
     prediction : float, shape (region,)
         The target output at the sequence.
     standard_error : float, shape (region, position)
         Of the track, over the references; NaN where there is none (a single reference).
+    n_references : int, shape (region,)
+        References that each region used.
     """
 
     regions: Sequence[Region]
@@ -56,6 +58,7 @@ class ScoredBatch:
     prediction: NDArray[np.floating]
     prediction_reference: NDArray[np.floating]
     standard_error: NDArray[np.floating]
+    n_references: NDArray[np.integer]
 
 
 class ScoresWriter:
@@ -71,7 +74,7 @@ class ScoresWriter:
     length : int
         Length of every window in bp.
     n_references : int
-        References per window.
+        References per window, at most.
     dtype : {"float32", "float64"}
         Type of every number that is not an integer.
     attributes : mapping of str to str, int, float, bool, or a list of one of these
@@ -269,6 +272,7 @@ def _columns(batch: ScoredBatch) -> _Columns:
         schema.PREDICTION: batch.prediction,
         schema.PREDICTION_REFERENCE: batch.prediction_reference,
         schema.STANDARD_ERROR: batch.standard_error,
+        schema.N_REFERENCES: batch.n_references,
     }
 
 

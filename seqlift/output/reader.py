@@ -77,7 +77,7 @@ class ScoresFile:
 
     @property
     def n_references(self) -> int:
-        """References per window."""
+        """References per window, at most."""
         return int(self._file[schema.DELTA].shape[1])
 
     @property
@@ -128,6 +128,12 @@ class ScoresFile:
     def prediction_reference(self, rows: Rows = _ALL) -> NDArray[np.floating]:
         """Return the target output at the references, shape (region, reference)."""
         return self._read(schema.PREDICTION_REFERENCE, rows)
+
+    def references_used(self, rows: Rows = _ALL) -> NDArray[np.int64]:
+        """Return how many references each window used, shape (region,)."""
+        if schema.N_REFERENCES in self._file:
+            return self._read(schema.N_REFERENCES, rows)
+        return np.full(len(self.prediction(rows)), self.n_references)
 
     def track(self, rows: Rows = _ALL, quantity: str = "contribution") -> NDArray[np.floating]:
         """Return one value a base, NaN where the base is N.
@@ -254,7 +260,7 @@ def _require_layout(file: h5py.File, path: Path) -> None:
             f"{schema.FORMAT_VERSION}: update it"
         )
     for dataset in schema.DATASETS:
-        if dataset.name not in file:
+        if dataset.name not in file and version >= schema.NEWER.get(dataset.name, 0):
             raise InputError(f"{path} has no /{dataset.name}; it is damaged or was never finished")
 
 

@@ -52,6 +52,10 @@ class RegionRow:
         0-based position of the base with the largest |contribution score|.
     target : str
         Whose numbers these are; `.` in a line of a region that was dropped.
+    references : str
+        What the region was compared with; `.` likewise.
+    n_references : int or None
+        With how many of them.
     """
 
     row: int
@@ -73,6 +77,8 @@ class RegionRow:
     n_unknown: int | None = None
     strongest_position: int | None = None
     target: str = "."
+    references: str = "."
+    n_references: int | None = None
 
 
 class RegionsWriter:

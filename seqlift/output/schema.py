@@ -7,12 +7,13 @@
     /projected_shap/seq  float   (region, base, position)  contribution scores
     /regions/            chrom start end name strand summit row, each (region)
     /quality/            delta completeness_error prediction_reference (region, reference)
-                         prediction (region), standard_error (region, position)
+                         prediction n_references (region), standard_error (region, position)
 
 The first three are named and laid out as chrombpnet has them, so that tools which read its files
 read these. "float" is float32 unless float64 was asked for. Coordinates are 0-based half-open;
 `summit` counts from `start`, -1 is none; `row` is the 1-based line of the input. The order of the
-bases is A C G T.
+bases is A C G T. `n_references` counts the references that a region used; the columns of those that
+it did not use are NaN.
 """
 
 from typing import NamedTuple
@@ -24,7 +25,9 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "HYPOTHETICAL",
+    "NEWER",
     "NO_SUMMIT",
+    "N_REFERENCES",
     "ONE_HOT",
     "PREDICTION",
     "PREDICTION_REFERENCE",
@@ -37,7 +40,7 @@ __all__ = [
 FORMAT = "seqlift-scores"
 # Of the layout, not of the program: it grows when a reader of the old layout would misread the new
 # one.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 ONE_HOT = "raw/seq"
 HYPOTHETICAL = "shap/seq"
@@ -47,6 +50,9 @@ COMPLETENESS_ERROR = "quality/completeness_error"
 PREDICTION = "quality/prediction"
 PREDICTION_REFERENCE = "quality/prediction_reference"
 STANDARD_ERROR = "quality/standard_error"
+N_REFERENCES = "quality/n_references"
+# What files of an older version lack, by the version that brought it.
+NEWER = {N_REFERENCES: 2}
 
 NO_SUMMIT = -1
 
@@ -85,6 +91,7 @@ DATASETS = (
     Dataset(PREDICTION, (), "float"),
     Dataset(PREDICTION_REFERENCE, ("reference",), "float"),
     Dataset(STANDARD_ERROR, ("position",), "float"),
+    Dataset(N_REFERENCES, (), "int64"),
 )
 
 _LETTERS_AT_ONCE = 1 << 18

@@ -343,10 +343,9 @@ MODEL_CASES = [
 OPTION_CASES = [
     Case(
         "unknown scheme",
-        usage(
-            "Invalid value for '--references': 'shuffle' is not one of 'dinucleotide-shuffle', "
-            "'mononucleotide-shuffle', 'flat', 'zeros'."
-        ),
+        "found reference scheme 'shuffle'; expected one of dinucleotide-shuffle, "
+        "mononucleotide-shuffle, flat, zeros, K-let-shuffle, genomic, or a FASTA, .npy or .npz "
+        "file: write a number for K, such as 3-let-shuffle",
         f"{GOOD} --references shuffle",
         status=2,
     ),

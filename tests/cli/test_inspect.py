@@ -39,6 +39,7 @@ def test_a_covered_model(originals):
         "weights": "float32",
         "input": f"(batch, 4, {LENGTH})",
         "output 0": "(batch, 3)",
+        "rules": "rescale",
         "covered": "yes",
         "sequence lane": "once",
     }

@@ -183,7 +183,7 @@ def test_attributes_say_how_the_file_was_made(scored, originals):
     )
     wanted = {
         "format": "seqlift-scores",
-        "format_version": 1,
+        "format_version": 2,
         "seqlift_version": seqlift.__version__,
         "model": "model.pt2",
         "model_digest": digest,
@@ -226,7 +226,8 @@ def test_the_summary_file(scored):
         assert completeness["mean_error_over_mean_delta"] == pytest.approx(
             error.sum(dtype=float) / np.abs(delta).sum(dtype=float)
         )
-    stages = {"prepare_model", "check_input", "score", "write_tracks", "draw_logos"}
+    stages = {"prepare_model", "check_input", "prepare_references", "score", "write_tracks"}
+    stages |= {"draw_logos"}
     assert found["seconds"].keys() == stages
     assert all(seconds >= 0 for seconds in found["seconds"].values())
 

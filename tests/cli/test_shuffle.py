@@ -51,18 +51,38 @@ def test_standard_input_and_output(folder, fasta):
     assert piped.stdout == (folder / "shuffles.fa").read_text()
 
 
-def test_schemes_keep_what_they_say(folder, fasta):
-    for scheme, size in (("dinucleotide-shuffle", 2), ("mononucleotide-shuffle", 1)):
-        run = run_cli("shuffle", "sequences.fa", "--scheme", scheme, "-n", 4)
-        shuffles = run.stdout.split()[1::2]
-        originals = [letters for letters in SEQUENCES.values() for _ in range(4)]
-        for shuffled, original in zip(shuffles, originals, strict=True):
-            assert shuffled != original
-            words = [
-                sorted(letters[i : i + size] for i in range(LENGTH - size + 1))
-                for letters in (shuffled, original)
-            ]
-            assert words[0] == words[1]
+def words(letters, size):
+    return sorted(letters[i : i + size] for i in range(LENGTH - size + 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ([], 2),
+        (["--scheme", "dinucleotide-shuffle"], 2),
+        (["--scheme", "mononucleotide-shuffle"], 1),
+        (["-k", 1], 1),
+        (["--klet", 3], 3),
+        (["--scheme", "3-let-shuffle"], 3),
+        (["-k", 3, "--scheme", "3-let-shuffle"], 3),
+    ],
+)
+def test_shuffles_keep_what_they_say(folder, fasta, options, size):
+    run = run_cli("shuffle", "sequences.fa", *options, "-n", 4)
+    assert (run.status, run.stderr) == (0, "")
+    shuffles = run.stdout.split()[1::2]
+    originals = [letters for letters in SEQUENCES.values() for _ in range(4)]
+    for shuffled, original in zip(shuffles, originals, strict=True):
+        assert words(shuffled, size) == words(original, size)
+    for longer in (size + 1, size + 2):
+        assert words(shuffles[0], longer) != words(originals[0], longer)
+
+
+def test_names_and_numbers_of_shuffles_are_the_same(folder, fasta):
+    for k, scheme in ((1, "mononucleotide-shuffle"), (2, "dinucleotide-shuffle")):
+        wanted = run_cli("shuffle", "sequences.fa", "--scheme", scheme).stdout
+        assert run_cli("shuffle", "sequences.fa", "-k", k).stdout == wanted
+        assert run_cli("shuffle", "sequences.fa", "--scheme", f"{k}-let-shuffle").stdout == wanted
 
 
 @pytest.mark.parametrize(
@@ -81,6 +101,23 @@ def test_schemes_keep_what_they_say(folder, fasta):
             ["sequences.fa", "-n", "0"],
             "Invalid value for '-n' / '--n-references': 0 is not in the range x>=1. "
             "(see seqlift shuffle --help)",
+            2,
+        ),
+        (
+            ["sequences.fa", "-k", "0"],
+            "Invalid value for '-k' / '--klet': 0 is not in the range x>=1. "
+            "(see seqlift shuffle --help)",
+            2,
+        ),
+        (
+            ["sequences.fa", "-k", "3", "--scheme", "dinucleotide-shuffle"],
+            "found -k 3 and --scheme dinucleotide-shuffle; give one of them",
+            2,
+        ),
+        (
+            ["sequences.fa", "--scheme", "flat"],
+            "found --scheme flat; expected dinucleotide-shuffle, mononucleotide-shuffle or "
+            "K-let-shuffle, such as 3-let-shuffle",
             2,
         ),
         ([], "Missing argument 'FASTA'. (see seqlift shuffle --help)", 2),

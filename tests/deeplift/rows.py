@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tests.oracle import deeplift as oracle
+from tests.oracle import recurrent as by_steps
 
 aten = torch.ops.aten
 
@@ -571,6 +572,51 @@ NORMALISATIONS = [
     grouped_attention(),
 ]  # fmt: skip
 
+# --- recurrences -----------------------------------------------------------------------------
+
+
+def recurrent(
+    operator: Any,
+    cell: by_steps.Cell,
+    module: type[torch.nn.RNNBase],
+    *,
+    bias: bool = True,
+    bidirectional: bool = False,
+    **options: Any,
+) -> Row:
+    """Three steps of a layer whose input and initial states vary, a batch of one."""
+    torch.manual_seed(3)
+    layer = module(2, 3, bias=bias, bidirectional=bidirectional, **options).double()
+    groups = [[getattr(layer, name).detach() for name in names] for names in layer._all_weights]
+    n_states = (len(groups), 1, layer.proj_size or 3)
+    states: Any = Varies(n_states)
+    if module is torch.nn.LSTM:
+        states = [Varies(n_states), Varies((len(groups), 1, 3))]
+    weights = [[weight.numpy() for weight in group] for group in groups]
+    params = [weight for group in groups for weight in group]
+    return Row(
+        operator,
+        (Varies((3, 1, 2)), states, params, bias, layer.num_layers, 0.0, False, bidirectional,
+         False),
+        {},
+        lambda xs, rs: by_steps.multipliers(cell, xs, rs, weights, 1 + bidirectional),
+        has_rows=False,
+    )  # fmt: skip
+
+
+LSTM, GRU = torch.nn.LSTM, torch.nn.GRU
+TANH, RELU = by_steps.plain(math.tanh), by_steps.plain(lambda x: max(x, 0.0))
+RECURRENT = [
+    recurrent(aten.lstm.input, by_steps.lstm, LSTM),
+    recurrent(aten.lstm.input, by_steps.lstm, LSTM, proj_size=2, bidirectional=True),
+    recurrent(aten.lstm.input, by_steps.lstm, LSTM, proj_size=1, bias=False),
+    recurrent(aten.lstm.input, by_steps.lstm, LSTM, num_layers=2, bidirectional=True, bias=False),
+    recurrent(aten.gru.input, by_steps.gru, GRU),
+    recurrent(aten.gru.input, by_steps.gru, GRU, num_layers=2, bidirectional=True, bias=False),
+    recurrent(aten.rnn_tanh.input, TANH, torch.nn.RNN, num_layers=2),
+    recurrent(aten.rnn_relu.input, RELU, torch.nn.RNN, bidirectional=True, nonlinearity="relu"),
+]
+
 # Operators whose result depends on shapes alone; `test_registry.py` has their own check.
 INERT = [
     (aten.empty_like.default, ()),
@@ -591,4 +637,5 @@ TABLES = {
     "max": MAXIMA,
     "product": PRODUCTS,
     "normalise": NORMALISATIONS,
+    "recurrent": RECURRENT,
 }

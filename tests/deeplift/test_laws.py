@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from seqlift.deeplift.interpreter import multipliers
+from seqlift.deeplift.methods import METHODS, MethodOptions
 from seqlift.deeplift.scores import combine, part
-from seqlift.explain import Explainer, contributions
+from seqlift.explain import Explainer
+from seqlift.library import contributions
 from seqlift.model.capture import capture
 from tests.helpers import (
     assert_complete,
@@ -378,3 +380,16 @@ def test_a_model_in_training_mode_is_explained_as_evaluated():
     trained = Explainer(model, length=LENGTH, precision="float64")
     expected = explainer("dropout").contribute(one_hot, references)
     assert_same_scores(trained.contribute(one_hot, references), expected, ROUNDING)
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if name != "assignment"])
+def test_the_gradient_is_the_original_modules(name):
+    """Autograd cannot go through a module that assigns; `test_gradients.py` has differences."""
+    one_hot = with_shuffles()[0].double()
+    zeros = torch.zeros_like(one_hot)[:, None]
+    run = METHODS["gradient-input"].run
+    found = run(explainer(name)._graph, one_hot, zeros, MethodOptions()).multipliers[:, 0]
+    source = one_hot.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(model(name)(source)[:, 0].sum(), source)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(found, expected, rtol=0, atol=ROUNDING * scale)

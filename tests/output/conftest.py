@@ -28,6 +28,7 @@ def scored_batch(regions, length=LENGTH, n_references=N_REFERENCES, seed=0, dtyp
         prediction=rng.normal(size=n).astype(dtype),
         prediction_reference=rng.normal(size=(n, n_references)).astype(dtype),
         standard_error=rng.random((n, length)).astype(dtype),
+        n_references=rng.integers(1, n_references + 1, n),
     )
 
 

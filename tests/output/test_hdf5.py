@@ -13,7 +13,7 @@ from seqlift.output import hdf5, schema
 from seqlift.output.atomic import whole_file
 from seqlift.output.hdf5 import ScoresFile, ScoresWriter
 
-BATCH_FIELDS = (
+BATCH_FIELDS = {
     "one_hot",
     "hypothetical",
     "scores",
@@ -22,7 +22,8 @@ BATCH_FIELDS = (
     "prediction",
     "prediction_reference",
     "standard_error",
-)
+    "n_references",
+}
 
 
 def part(batch, rows):
@@ -48,7 +49,8 @@ def test_what_is_written_comes_back_exactly(tmp_path, make_batch, make_windows, 
     with ScoresFile(write(tmp_path / "a.h5", batch, sizes, dtype=dtype)) as file:
         assert (file.n_regions, file.length, file.n_references) == (150, 30, 3)
         assert file.regions() == batch.regions
-        for name in BATCH_FIELDS:
+        np.testing.assert_array_equal(file.references_used(), batch.n_references)
+        for name in sorted(BATCH_FIELDS - {"n_references"}):
             expected, found = getattr(batch, name), getattr(file, name)()
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
@@ -240,7 +242,7 @@ def make_directory(path):
         (lambda path: path.write_bytes(b""), "is not an HDF5 file"),
         (truncate, r"is damaged or cut short \(.*truncated file.*\); make it again"),
         (make_foreign, "was not written by seqlift: it has no /regions; score the regions"),
-        (make_newer, "has format version 99; this seqlift reads up to 1: update it"),
+        (make_newer, "has format version 99; this seqlift reads up to 2: update it"),
         (remove_scores, "has no /projected_shap/seq; it is damaged"),
     ],
 )
@@ -263,3 +265,18 @@ def test_damage_inside_is_found_when_it_is_read(tmp_path, make_batch, make_windo
     with ScoresFile(path) as file:
         with pytest.raises(InputError, match=r"cannot be read \(.*\); it is damaged"):
             file.one_hot()
+
+
+def test_a_file_of_the_first_version_is_read(tmp_path, make_batch, make_windows):
+    """It does not say how many references were used: all were."""
+    path = write(tmp_path / "a.h5", make_batch(make_windows(5)))
+    with h5py.File(path, "r+") as file:
+        del file["quality/n_references"]
+        file.attrs["format_version"] = 1
+    with ScoresFile(path) as file:
+        assert file.references_used([4, 0]).tolist() == [3, 3]
+        assert file.references_used().tolist() == [3] * 5
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 2
+    with pytest.raises(InputError, match="no /quality/n_references"):
+        ScoresFile(path)

@@ -26,6 +26,8 @@ SCORED = RegionRow(
     completeness_error_relative=float("nan"),
     n_unknown=0,
     strongest_position=142,
+    target="0",
+    references="flat",
 )
 DROPPED = RegionRow(
     5, "chr2", 0, 9, ".", ".", None, None, None, "dropped", "past\tthe end\nof chr2"
@@ -49,6 +51,8 @@ def test_every_row_in_the_order_of_the_input(tmp_path):
     assert first["prediction_reference_mean"] == "0.3"
     assert first["completeness_error_max"] == "1e-07"
     assert first["completeness_error_relative"] == "NA"
+    assert [first["target"], first["references"]] == ["0", "flat"]
+    assert [second["target"], second["references"]] == [".", "."]
     # A tab in a reason would shift every column after it.
     assert (second["status"], second["reason"]) == ("dropped", "past the end of chr2")
     assert second["window_start"] == second["prediction"] == second["n_unknown"] == "NA"

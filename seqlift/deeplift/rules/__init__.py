@@ -7,7 +7,17 @@ from seqlift.deeplift.rules import (
     normalise,
     pooling,
     product,
+    recurrent,
     rescale,
 )
 
-__all__ = ["convolution", "inert", "linear", "normalise", "pooling", "product", "rescale"]
+__all__ = [
+    "convolution",
+    "inert",
+    "linear",
+    "normalise",
+    "pooling",
+    "product",
+    "recurrent",
+    "rescale",
+]

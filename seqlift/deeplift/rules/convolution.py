@@ -1,10 +1,10 @@
 """One-dimensional convolution, laid out so that a CPU is quick at it.
 
-The linear rule asks for nothing but the operator and its transpose. On a CPU in float32 the
-convolution of a (row, channel, 1, position) view with channels last is two to three times as fast
-as `conv1d`; the transpose is, at stride 1, the forward convolution with the weights flipped and
-their channels exchanged, which keeps that speed where autograd's own backward pass does not.
-Whatever does not fit goes through the plain operator.
+The linear rule asks for nothing but the operator and its transpose. On a CPU, in float32 or
+bfloat16, the convolution of a (row, channel, 1, position) view with channels last is two to three
+times as fast as `conv1d`; the transpose is, at stride 1, the forward convolution with the weights
+flipped and their channels exchanged, which keeps that speed where autograd's own backward pass does
+not. Whatever does not fit goes through the plain operator.
 """
 
 # ruff: noqa: ANN401  (an operator takes and returns anything)
@@ -21,7 +21,7 @@ from seqlift.deeplift.lanes import Lanes, each_lane
 from seqlift.deeplift.registry import register
 from seqlift.deeplift.rules.linear import COEFFICIENT, PAPER
 
-__all__: list[str] = []
+__all__ = ["convolution"]
 
 aten = torch.ops.aten
 
@@ -55,8 +55,37 @@ class _Convolution(torch.autograd.Function):
 
 def _is_plain(value: Tensor, reach: int, stride: int, padding: Any, groups: int) -> bool:
     """Say whether the quick way is exact: stride 1, one group, padding within reach."""
-    is_quick = value.device.type == "cpu" and value.dtype == torch.float32 and value.dim() == 3
+    has_type = value.dtype in (torch.float32, torch.bfloat16)
+    is_quick = value.device.type == "cpu" and has_type and value.dim() == 3
     return is_quick and stride == 1 and groups == 1 and 0 <= padding <= reach
+
+
+def convolution(
+    value: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = (1,),
+    padding: Any = (0,),
+    dilation: Any = (1,),
+    groups: int = 1,
+) -> Tensor:
+    """Convolve plain tensors, on the quick way where there is one.
+
+    Parameters
+    ----------
+    value : Tensor, shape (row, channel, position)
+    weight, bias, stride, padding, dilation, groups
+        As `aten.conv1d` takes them.
+
+    Returns
+    -------
+    Tensor, shape (row, channel, position)
+        With channels last in memory where it came on the quick way.
+    """
+    reach = dilation[0] * (weight.shape[2] - 1)
+    if not _is_plain(value, reach, stride[0], padding[0], groups):
+        return torch.conv1d(value, weight, bias, stride, padding, dilation, groups)
+    return _convolve(value, weight, bias, padding[0], dilation[0])
 
 
 @register([aten.conv1d.default], "linear", formula=COEFFICIENT, source=PAPER)

@@ -9,7 +9,7 @@ Smooth operators and operators with a kink or a jump differ only in where the de
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from seqlift.deeplift.lanes import Lanes, difference, flat, midpoint, paired, wi
 from seqlift.deeplift.registry import register
 from seqlift.deeplift.slope import is_near_zero, slope
 
-__all__: list[str] = []
+__all__ = ["ElementWise", "derivative", "element_wise", "secant"]
 
 aten = torch.ops.aten
 
@@ -73,6 +73,7 @@ KINKED = [
     aten.leaky_relu.default,
     aten.log1p.default,
     aten.prelu.default,
+    aten.relu.default,
     aten.relu6.default,
     aten.selu.default,
     aten.sign.default,
@@ -89,7 +90,41 @@ DERIVATIVE: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _derivative(function: Callable[[Tensor], Tensor], operator: Any, at: Tensor) -> Tensor:
+class ElementWise(NamedTuple):
+    """An element-wise operator with its constants filled in.
+
+    Attributes
+    ----------
+    value : Lanes or Streams
+        The argument that varies.
+    function : callable
+        From a tensor to one of the same shape.
+    kinked, singular : bool
+        See `seqlift.deeplift.slope.is_near_zero`.
+    """
+
+    value: Any
+    function: Callable[[Tensor], Tensor]
+    kinked: bool
+    singular: bool
+
+
+def element_wise(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ElementWise:
+    """Look an element-wise operator up and bind its constants."""
+    if operator is aten.pow.Scalar:
+        base, value = args
+        return ElementWise(value, lambda at: operator(base, at), kinked=True, singular=False)
+    value, *rest = args
+    return ElementWise(
+        value,
+        lambda at: operator(at, *rest, **kwargs),
+        kinked=operator not in SMOOTH and operator not in SINGULAR,
+        singular=operator in SINGULAR,
+    )
+
+
+def derivative(operator: Any, function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """Differentiate an element-wise operator."""
     if operator in DERIVATIVE:
         return DERIVATIVE[operator](at, function(at))
     with torch.enable_grad():
@@ -97,59 +132,44 @@ def _derivative(function: Callable[[Tensor], Tensor], operator: Any, at: Tensor)
         return torch.autograd.grad(function(at).sum(), at)[0]
 
 
-def _rescale(
-    operator: Any,
-    value: Lanes,
-    function: Callable[[Tensor], Tensor],
-    *,
-    kinked: bool = False,
-    singular: bool = False,
-) -> Lanes:
-    after = Lanes(function(value.sequence), function(value.reference.detach()))
+def secant(operator: Any, step: ElementWise, value: Lanes) -> tuple[Lanes, Tensor]:
+    """Return both values of an operator and the slope Δy/Δx between them.
+
+    Returns
+    -------
+    after : Lanes
+        The reference lane is cut from the autograd graph.
+    multiplier : Tensor, shape of the reference lane
+    """
+    after = Lanes(step.function(value.sequence), step.function(value.reference.detach()))
+    if operator is aten.relu.default:
+        return after, _relu_slope(value, after)
     delta_in, middle = difference(value), midpoint(value)
-    multiplier = slope(
+    return after, slope(
         difference(after),
         delta_in,
-        _derivative(function, operator, middle),
-        is_near_zero(delta_in, middle, kinked=kinked, singular=singular),
+        derivative(operator, step.function, middle),
+        is_near_zero(delta_in, middle, kinked=step.kinked, singular=step.singular),
     )
-    return Lanes(after.sequence, with_multiplier(value.reference, after.reference, multiplier))
 
 
-@register(SMOOTH, "rescale", formula=SECANT, source=PAPER)
-def _smooth(operator: Any, value: Lanes, *rest: Any, **kwargs: Any) -> Lanes:
-    return _rescale(operator, value, lambda at: operator(at, *rest, **kwargs))
-
-
-@register(SINGULAR, "rescale", formula=SECANT, source=PAPER)
-def _singular(operator: Any, value: Lanes, *rest: Any) -> Lanes:
-    return _rescale(operator, value, lambda at: operator(at, *rest), singular=True)
-
-
-@register(KINKED, "rescale", formula=SECANT, source=PAPER)
-def _kinked(operator: Any, value: Lanes, *rest: Any, **kwargs: Any) -> Lanes:
-    return _rescale(operator, value, lambda at: operator(at, *rest, **kwargs), kinked=True)
-
-
-@register([aten.pow.Scalar], "rescale", varying=(1,), formula=SECANT, source=PAPER)
-def _exponent(operator: Any, base: float, value: Lanes) -> Lanes:
-    return _rescale(operator, value, lambda at: operator(base, at), kinked=True)
-
-
-@register([aten.relu.default], "rescale", formula=SECANT, source=PAPER)
-def _relu(operator: Any, value: Lanes) -> Lanes:
+def _relu_slope(value: Lanes, after: Lanes) -> Tensor:
     """Rescale for the commonest activation, in few passes and with no difference to divide by.
 
     Δy/Δx = (y + y₀)/(|x| + |x₀|): both are 1 where x and x₀ are positive, 0 where neither is, and
     where one is, |x| + |x₀| is |Δx| and y + y₀ is |Δy|. At x = x₀ that is the derivative.
     """
-    after = Lanes(operator(value.sequence), operator(value.reference.detach()))
     y_sequence, y_reference = paired(after)
     tiny = torch.finfo(y_sequence.dtype).tiny  # at x = x₀ = 0 the multiplier is 0
     sizes = Lanes(value.sequence.abs() + tiny, value.reference.detach().abs())
     size_sequence, size_reference = paired(sizes)
     multiplier = (y_sequence + y_reference).div_(size_reference.add_(size_sequence))
-    return Lanes(
-        after.sequence,
-        with_multiplier(value.reference, after.reference, flat(multiplier, value.reference)),
-    )
+    return flat(multiplier, value.reference)
+
+
+@register([*SMOOTH, *SINGULAR, *KINKED], "rescale", formula=SECANT, source=PAPER)
+@register([aten.pow.Scalar], "rescale", varying=(1,), formula=SECANT, source=PAPER)
+def _rescale(operator: Any, *args: Any, **kwargs: Any) -> Lanes:
+    step = element_wise(operator, args, kwargs)
+    after, multiplier = secant(operator, step, step.value)
+    return Lanes(after.sequence, with_multiplier(step.value.reference, after.reference, multiplier))

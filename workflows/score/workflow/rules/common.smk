@@ -77,7 +77,7 @@ ENDINGS = ["h5", "bw", "regions.tsv", "json"]
 MODEL_OPTIONS = options(["allow_pickle", "length", "target_activation"])
 SCORE_OPTIONS = options(
     [
-        *["contig_style", "edges", "references", "n_references", "rules", "seed"],
+        *["contig_style", "edges", "references", "background", "n_references", "rules", "seed"],
         *["device", "batch_size", "precision", "overlap", "logos", "on_incomplete"],
     ]
 )

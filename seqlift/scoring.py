@@ -1,0 +1,188 @@
+"""The loop of a run: batches of windows in, scores files and the table of regions out.
+
+The next batch is read, and the last one written, while the model works on this one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqlift.deeplift.scores import Contributions
+from seqlift.explain import Explainer
+from seqlift.output.hdf5 import ScoresWriter
+from seqlift.output.regions_tsv import RegionRow, RegionsWriter
+from seqlift.plan import Plan
+from seqlift.results import Completeness, TargetResults, region_row
+from seqlift.windows import Batch, References, Source, ahead, batches
+
+__all__ = ["Run", "score"]
+
+
+@dataclass
+class Run:
+    """A run under way: its plan and what was counted.
+
+    Attributes
+    ----------
+    plan : Plan
+    started : float
+        By the clock of `time.perf_counter`, seconds.
+    seconds : dict of str to float
+        What each stage took.
+    counts : dict of str to int
+        Rows by what became of them.
+    unshufflable : dict of str to int
+        Sequences without another shuffle, by scheme.
+    """
+
+    plan: Plan
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    unshufflable: dict[str, int] = field(default_factory=dict)
+
+    def timed(self, name: str) -> None:
+        """Give the time since the last call to a stage."""
+        self.seconds[name] = time.perf_counter() - self.started - sum(self.seconds.values())
+
+
+def score(
+    state: Run,
+    source: Source,
+    schemes: Sequence[References],
+    explainers: Sequence[Explainer],
+    written: dict[str, Path],
+    attributes: dict[str, Any],
+    progress: Callable[[int, int], None],
+) -> list[TargetResults]:
+    """Score every batch for every target against every scheme.
+
+    Parameters
+    ----------
+    state : Run
+        What is counted is added to it.
+    source : Source
+    schemes : sequence of References
+    explainers : sequence of Explainer
+        One a target.
+    written : dict of str to Path
+        Where to write, by the names of `Plan.files`.
+    attributes : dict
+        Of every scores file.
+    progress : callable
+        See `seqlift.pipeline.run`.
+
+    Returns
+    -------
+    results : list of TargetResults
+        Target by target, and for each scheme by scheme.
+    """
+    length = explainers[0].length
+    assert length is not None
+    with ExitStack() as stack:
+        table = stack.enter_context(RegionsWriter(written["regions"]))
+        results = []
+        for explainer, scheme in product(explainers, schemes):
+            result = _open_result(state.plan, explainer, scheme, written, attributes)
+            stack.enter_context(result.writer)
+            results.append(result)
+        thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="seqlift-write"))
+        pending: Future[None] | None = None
+        done = 0
+        for batch in ahead(batches(source, length, schemes)):
+            limit = state.plan.reference_error
+            pairs = product(explainers, batch.references)
+            found = [_contribute(e, batch, r, limit) for e, r in pairs]
+            if pending is not None:
+                pending.result()
+            pending = thread.submit(_write, state, batch, found, results, table)
+            done += len(batch.items)
+            progress(done, state.counts["rows"])
+        if pending is not None:
+            pending.result()
+    return results
+
+
+def _open_result(
+    plan: Plan,
+    explainer: Explainer,
+    scheme: References,
+    written: dict[str, Path],
+    attributes: dict[str, Any],
+) -> TargetResults:
+    """Open the scores file of a target and a scheme."""
+    name = plan.result(explainer.target, scheme.label)
+    own = {"target": explainer.target, "removed_activation": explainer.removed_activation}
+    writer = ScoresWriter(
+        written[f"scores {name}"],
+        explainer.length or 0,
+        scheme.n_made,
+        dtype="float64" if plan.precision == "float64" else "float32",
+        attributes=attributes | scheme.attributes | own,
+    )
+    removed = explainer.removed_activation
+    completeness = Completeness(plan.precision, is_promised=explainer.method.sums_to_delta)
+    return TargetResults(
+        name, explainer.target, scheme.label, writer, plan.logos, removed, completeness
+    )
+
+
+def _contribute(
+    explainer: Explainer, batch: Batch, references: NDArray[Any], limit: float | None
+) -> Contributions | None:
+    if not batch.kept:
+        return None
+    return explainer.contribute(
+        torch.from_numpy(batch.one_hot), torch.from_numpy(references), reference_error=limit
+    )
+
+
+def _write(
+    state: Run,
+    batch: Batch,
+    found: list[Contributions | None],
+    results: list[TargetResults],
+    table: RegionsWriter,
+) -> None:
+    """Write a batch to every scores file, and its rows to the table in the order of the input."""
+    n_schemes = len(batch.is_unshufflable)
+    rows: list[dict[int, RegionRow]] = [
+        result.add(batch, batch.is_unshufflable[i % n_schemes], scores)
+        if scores is not None
+        else {}
+        for i, (result, scores) in enumerate(zip(results, found, strict=True))
+    ]
+    kept = 0
+    for item in batch.items:
+        _count(state, item.status)
+        if item.status == "dropped":
+            table.write(region_row(item))
+            continue
+        for scored in rows:
+            table.write(scored[kept])
+        kept += 1
+    _count_unshufflable(state, batch)
+
+
+def _count(state: Run, status: str) -> None:
+    if status != "scored":
+        state.counts[status] = state.counts.get(status, 0) + 1
+
+
+def _count_unshufflable(state: Run, batch: Batch) -> None:
+    """Count the sequences without another shuffle, by scheme and under any of them."""
+    for label, is_unshufflable in zip(state.plan.schemes, batch.is_unshufflable, strict=True):
+        state.unshufflable[label] = state.unshufflable.get(label, 0) + int(is_unshufflable.sum())
+    under_any = int(np.any(batch.is_unshufflable, axis=0).sum())
+    state.counts["unshufflable"] = state.counts.get("unshufflable", 0) + under_any
