@@ -6,34 +6,25 @@ before the first batch, and the results of a run appear together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 
 import seqlift
 from seqlift.deeplift.methods import MethodOptions
-from seqlift.errors import ShapeError
 from seqlift.explain import Explainer
-from seqlift.genome.fasta import Genome
-from seqlift.model.capture import capture, fixed_length
+from seqlift.model.capture import capture
 from seqlift.model.load import LoadedModel, load_model
+from seqlift.opening import model_length, open_source, threads
 from seqlift.output.atomic import check_targets, whole_files
 from seqlift.output.summary import write_summary
 from seqlift.plan import Plan
 from seqlift.reporting import draw_logos, judge, summarise, write_tracks
 from seqlift.schemes import open_schemes
 from seqlift.scoring import Run, score
-from seqlift.windows import (
-    FastaSource,
-    GenomeSource,
-    References,
-    Source,
-    count_items,
-    first_length,
-    is_read_once,
-)
+from seqlift.windows import GenomeSource, References, Source, count_items
 
 __all__ = ["run"]
 
@@ -66,7 +57,7 @@ def run(
     state = Run(plan)
     check_targets(plan.files().values(), force=plan.force)
     with ExitStack() as stack:
-        stack.enter_context(_threads(plan.threads))
+        stack.enter_context(threads(plan.threads))
         model = load_model(plan.model, weights=plan.weights, allow_pickle=plan.allow_pickle)
         explainers = _prepare(plan, model)
         state.timed("prepare_model")
@@ -91,25 +82,9 @@ def run(
     return summary
 
 
-@contextmanager
-def _threads(n: int | None) -> Iterator[None]:
-    """Let torch use so many threads, and as many as before when it is over."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if n is None else n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _prepare(plan: Plan, model: LoadedModel) -> list[Explainer]:
     """Capture the model once and make one explainer a target."""
-    length = plan.length
-    if length is None and fixed_length(model.model) is None:
-        if plan.fasta is None or is_read_once(plan.fasta):
-            raise ShapeError("the model does not say how many positions it takes; give --length")
-        length = first_length(plan.fasta)
-    captured = capture(model.model, length)
+    captured = capture(model.model, model_length(model, plan))
     options = MethodOptions(steps=plan.steps, window=plan.window, stride=plan.stride)
     return [
         Explainer(
@@ -130,19 +105,15 @@ def _prepare(plan: Plan, model: LoadedModel) -> list[Explainer]:
 
 def _open(
     plan: Plan, explainers: list[Explainer], stack: ExitStack
-) -> tuple[Source, dict[str, str]]:
+) -> tuple[Source, dict[str, str | None]]:
     """Open the input; return it with what should be recorded about it."""
     length = explainers[0].length
     assert length is not None
-    if plan.fasta is not None:
-        return FastaSource(plan.fasta, length), {"sequences": plan.fasta}
-    assert plan.genome is not None
-    assert plan.regions is not None
-    genome = Genome(plan.genome, index=plan.fai, contig_style=plan.contig_style)
-    stack.callback(genome.close)
-    source = GenomeSource(genome, plan.regions, length, plan.edges)
-    found = {"genome": plan.genome, "genome_digest": genome.digest(), "regions": plan.regions}
-    return source, found
+    source = open_source(plan, length, stack)
+    if not isinstance(source, GenomeSource):
+        return source, {"sequences": plan.fasta}
+    digest = source.genome.digest()
+    return source, {"genome": plan.genome, "genome_digest": digest, "regions": plan.regions}
 
 
 def _open_schemes(state: Run, source: Source, explainers: list[Explainer]) -> list[References]:

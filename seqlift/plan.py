@@ -11,8 +11,7 @@ from pathlib import Path
 
 from seqlift.errors import UsageError
 from seqlift.explain import find_method
-from seqlift.genome.contigs import ContigStyle
-from seqlift.genome.regions import EdgePolicy
+from seqlift.opening import Input, require_one_input
 from seqlift.schemes import label_of, require_schemes
 from seqlift.sequence.references import DEFAULT_SCHEME
 
@@ -22,7 +21,7 @@ ON_INCOMPLETE = ("warn", "fail", "ignore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Input):
     """What to score and how; the options of `seqlift score` under the same names.
 
     Parameters
@@ -31,23 +30,14 @@ class Plan:
         See `seqlift.model.load.load_model`.
     output : str
         Prefix of the files to write.
-    genome, regions : str or None
-        FASTA and BED, or
-    fasta : str or None
-        sequences instead of both.
+    genome, regions, fasta, fai, contig_style, edges, length
+        See `seqlift.opening.Input`.
     """
 
     model: str
     output: str
-    genome: str | None = None
-    regions: str | None = None
-    fasta: str | None = None
     weights: str | None = None
     allow_pickle: bool = False
-    fai: str | None = None
-    contig_style: ContigStyle = "exact"
-    edges: EdgePolicy = "pad"
-    length: int | None = None
     targets: tuple[str, ...] = ("0",)
     target_activation: str = "auto"
     method: str = "deeplift"
@@ -72,7 +62,7 @@ class Plan:
     command_line: str = ""
 
     def __post_init__(self) -> None:
-        self._require_one_input()
+        require_one_input(self)
         if not Path(self.output).name or self.output.endswith("/"):
             raise UsageError(
                 f"the output {self.output!r} is a folder; give a prefix such as "
@@ -99,15 +89,6 @@ class Plan:
         if not self.references:
             own = (DEFAULT_SCHEME if compares else "zeros",)
             object.__setattr__(self, "references", own)
-
-    def _require_one_input(self) -> None:
-        given = {"-g": self.genome, "-r": self.regions, "-f": self.fasta}
-        found = [option for option, value in given.items() if value is not None]
-        if found not in (["-g", "-r"], ["-f"]):
-            raise UsageError(
-                f"found {' and '.join(found) or 'no input'}; expected a genome and regions "
-                "(-g and -r), or sequences (-f) in their place"
-            )
 
     @property
     def schemes(self) -> tuple[str, ...]:

@@ -18,8 +18,15 @@ PACKAGE = ROOT / "seqlift"
 LAYERS = (
     ({"__main__"},),
     ({"cli"},),
-    ({"pipeline", "plan", "windows", "results", "track", "pictures", "describe"},),
-    ({"explain"},),
+    (
+        {"pipeline", "plan", "windows", "results", "track", "pictures", "describe"}
+        | {"evaluate", "evaluation_figure", "evaluation_plan", "evaluation_table"}
+        | {"faithfulness", "findings", "probe", "sampled"}
+        | {"opening", "pilot", "pilot_choice", "pilot_figure", "pilot_report", "pilot_runs"}
+        | {"pilot_sample", "pilot_settings"}
+        | {"schemes", "genome_pool", "own_references", "scoring", "reporting"},
+    ),
+    ({"explain", "library"},),
     ({"genome"}, {"sequence"}, {"model"}, {"deeplift"}, {"output"}, {"logo"}),
     ({"errors"},),
 )
@@ -33,7 +40,7 @@ EXCEPTIONS = {
 }
 
 # A part that knows less than all that is below it.
-ONLY = {"explain": {"sequence", "model", "deeplift", "errors"}}
+ONLY = {part: {"sequence", "model", "deeplift", "errors"} for part in ("explain", "library")}
 
 # Libraries that a part does without, at all or until one of its functions is called.
 WITHOUT = {

@@ -16,8 +16,11 @@ import click
 
 from seqlift import __version__
 from seqlift.cli.demo import demo
+from seqlift.cli.evaluate import evaluate
 from seqlift.cli.inspect import inspect
 from seqlift.cli.logo import logo
+from seqlift.cli.pilot import pilot
+from seqlift.cli.rules import rules
 from seqlift.cli.score import score
 from seqlift.cli.shuffle import shuffle
 from seqlift.cli.signals import Terminated, catch_signals
@@ -63,7 +66,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (demo, inspect, logo, score, shuffle, tracks):
+for command in (demo, evaluate, inspect, logo, pilot, rules, score, shuffle, tracks):
     cli.add_command(command)
 
 

@@ -91,7 +91,8 @@ _explanation = stack(
         type=click.Choice(METHODS),
         default=METHODS[0],
         show_default=True,
-        help="How bases are scored; `seqlift rules` tells of each.",
+        metavar="METHOD",
+        help=f"How bases are scored: {', '.join(METHODS)}. `seqlift rules` tells of each.",
     ),
     click.option(
         "--rules",

@@ -23,7 +23,9 @@ QUICK = 1.0
 
 
 def test_the_commands():
-    assert COMMANDS == ["demo", "inspect", "logo", "score", "shuffle", "tracks"]
+    assert COMMANDS == [
+        *("demo", "evaluate", "inspect", "logo", "pilot", "rules", "score", "shuffle", "tracks"),
+    ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
