@@ -77,7 +77,8 @@ ENDINGS = ["h5", "bw", "regions.tsv", "json"]
 MODEL_OPTIONS = options(["allow_pickle", "length", "target_activation"])
 SCORE_OPTIONS = options(
     [
-        *["contig_style", "edges", "references", "background", "n_references", "rules", "seed"],
+        *["contig_style", "edges", "method", "rules"],
+        *["references", "background", "n_references", "reference_error", "estimator", "seed"],
         *["device", "batch_size", "precision", "overlap", "logos", "on_incomplete"],
     ]
 )
