@@ -78,7 +78,14 @@ MODEL_OPTIONS = options(["allow_pickle", "length", "target_activation"])
 SCORE_OPTIONS = options(
     [
         *["contig_style", "edges", "method", "rules"],
-        *["references", "background", "n_references", "reference_error", "estimator", "seed"],
+        *[
+            "references",
+            "background",
+            "n_references",
+            "reference_error",
+            "estimator",
+            "seed",
+        ],
         *["device", "batch_size", "precision", "overlap", "logos", "on_incomplete"],
     ]
 )
