@@ -123,9 +123,10 @@ class Explainer:
         self._is_deeplift = method == "deeplift"
         self._graph = place(targeted.graph, self.dtype, self.device)
         self._require_independent_rows()
-        if precision == "bfloat16":
-            self._graph = lower(self._graph)
         self._rules = assign(self._graph.graph, rules)
+        if precision == "bfloat16":
+            # Rounded by themselves, the terms of one sign no longer sum to those of both.
+            self._graph = lower(self._graph, keep=self._rules.steps)
 
     def _require_independent_rows(self) -> None:
         """Refuse a model whose output for a sequence depends on the others in the batch.
@@ -178,11 +179,18 @@ class Explainer:
         ------
         ShapeError
             If the sequences have another length than the explainer.
+        UsageError
+            If the reference error is not between 0 and 1.
         """
         if one_hot.shape[-1] != self.length or references.shape[-1] != self.length:
             raise ShapeError(
                 f"sequences of {one_hot.shape[-1]} and references of {references.shape[-1]} "
                 f"positions were given; the explainer was made for {self.length}"
+            )
+        if reference_error is not None and not 0 < reference_error < 1:
+            raise UsageError(
+                f"reference error {reference_error:g} is no share of a region's largest score; "
+                "expected a number between 0 and 1, such as 0.05"
             )
         n_references = references.shape[1]
         at_once = n_references if reference_error is None else min(ROUND, n_references)

@@ -17,7 +17,12 @@ from seqlift.errors import CompletenessWarning, SequenceError
 from seqlift.explain import Explainer
 from seqlift.model.load import LoadedModel
 from seqlift.sequence.onehot import require_one_hot
-from seqlift.sequence.references import DEFAULT_SCHEME, make_references, require_references
+from seqlift.sequence.references import (
+    DEFAULT_SCHEME,
+    make_references,
+    require_references,
+    require_shuffles,
+)
 
 __all__ = ["contributions"]
 
@@ -71,7 +76,8 @@ def contributions(
         "rescale"; "reveal-cancel"; "genomics", which is RevealCancel after dense layers; or from
         names of operators or nodes to "rescale" or "reveal-cancel".
     estimator : str
-        "plain"; "base-marginal" wants fewer references, and its scores do not sum to delta.
+        "plain"; "base-marginal" wants fewer references, which must be shuffles, and its scores
+        do not sum to delta.
     seed : int
         Same seed and sequence, same references, whatever else is in the batch.
     batch_size : int or None
@@ -136,6 +142,8 @@ def contributions(
         target_activation=target_activation,
         batch_size=batch_size,
     )
+    if isinstance(references, str):
+        require_shuffles(references, estimator)
     if not explainer.method.uses_references:
         compared = make_references(one_hot, "zeros", 1, seed=seed)
     elif isinstance(references, str):

@@ -7,6 +7,7 @@ neither the order of the rows nor rows that stand there twice change it.
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -56,15 +57,17 @@ def draw_sample(source: Source, n: int, *, seed: int) -> Sample:
     sample : Sample
     """
     drawn: dict[int, Item] = {}
+    largest: list[int] = []  # a heap of the numbers in `drawn`, negative
     for item in source.items():
         key = _number(item, seed)
-        if item.status == "dropped":
+        if item.status == "dropped" or key in drawn:
             continue
         # Those with the smallest numbers; a window that went before comes back no more.
-        if len(drawn) < n or key < max(drawn):
+        if len(drawn) < n or key < -largest[0]:
             drawn[key] = item
+            heapq.heappush(largest, -key)
         if len(drawn) > n:
-            del drawn[max(drawn)]
+            del drawn[-heapq.heappop(largest)]
     return Sample(source, [drawn[key] for key in sorted(drawn)])
 
 

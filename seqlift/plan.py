@@ -13,7 +13,7 @@ from seqlift.errors import UsageError
 from seqlift.explain import find_method
 from seqlift.opening import Input, require_one_input
 from seqlift.schemes import label_of, require_schemes
-from seqlift.sequence.references import DEFAULT_SCHEME
+from seqlift.sequence.references import DEFAULT_SCHEME, require_shuffles
 
 __all__ = ["ON_INCOMPLETE", "Plan"]
 
@@ -86,6 +86,9 @@ class Plan(Input):
                 f"reference error {self.reference_error:g} is no share of a region's largest "
                 "score; expected a number between 0 and 1, such as 0.05"
             )
+        if compares:
+            for scheme in self.references:
+                require_shuffles(scheme, self.estimator)
         if not self.references:
             own = (DEFAULT_SCHEME if compares else "zeros",)
             object.__setattr__(self, "references", own)

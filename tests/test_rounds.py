@@ -139,5 +139,12 @@ def test_what_cannot_be_is_one_line():
         Explainer(model, length=LENGTH, estimator="marginal")
     with pytest.raises(UsageError, match="needs a method that compares"):
         Explainer(model, length=LENGTH, estimator="base-marginal", method="gradient")
+    one_hot, _ = with_shuffles(1, 2)
+    for given in ("flat", "zeros"):
+        with pytest.raises(UsageError, match="of the sequence's own composition"):
+            contributions(model, one_hot, references=given, estimator="base-marginal")
+    for limit in (0.0, -1.0, 2.0, float("nan")):
+        with pytest.raises(UsageError, match="is no share"):
+            contributions(model, one_hot, reference_error=limit)
     with pytest.raises(UsageError, match="method 'shap' is unknown"):
         Explainer(model, length=LENGTH, method="shap")

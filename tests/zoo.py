@@ -145,6 +145,16 @@ add(
     lambda x, b: b(x.transpose(1, 2), F.relu(x).transpose(1, 2)),
     lambda: nn.Bilinear(CHANNELS, CHANNELS, 3),
 )
+add(
+    "weights of the batch's size, relu",
+    lambda x, d: F.relu(torch.bmm(x, d.weight.T.expand(x.shape[0], -1, -1))),
+    lambda: nn.Linear(LENGTH, 5),
+)
+add(
+    "bias of the batch's size, relu",
+    lambda x, d: F.relu(torch.addmm(d.bias.expand(x.shape[0], -1), x.mean(-1), d.weight.T)),
+    lambda: nn.Linear(CHANNELS, 5),
+)
 add("gram matrix", lambda x: x @ x.transpose(1, 2))
 add("einsum", lambda x: torch.einsum("bcl,bdl->bcd", x, F.relu(x)))
 add("outer", lambda x: x.mean(-1)[:, :, None] * F.relu(x).mean(-1)[:, None, :])

@@ -70,7 +70,7 @@ def assign(graph: fx.Graph, rules: str | Mapping[str, str]) -> Assignment:
     graph : fx.Graph
         Captured, with one placeholder.
     rules : str or mapping
-        A name from `RULE_SETS`; or from names of nodes (``relu_1``) or operators (``relu`` or
+        A name from `RULE_SETS`; or from names of nodes (``relu_1``) or operators (``aten.relu`` or
         ``aten.relu.default``) to "rescale" or "reveal-cancel". A node's own name goes before its
         operator's. What is not named has the rule, or the set of rules, at "default", or rescale.
 
@@ -101,7 +101,7 @@ def _names(node: fx.Node) -> tuple[str, ...]:
     """Return what a node can be called, its own name first."""
     assert isinstance(node.target, OpOverload)
     whole = str(node.target)
-    return node.name, whole, whole.split(".")[1]
+    return node.name, whole, whole.rpartition(".")[0]
 
 
 def _require_known(base: str, mapping: Mapping[str, str], candidates: list[fx.Node]) -> None:
@@ -150,7 +150,7 @@ def _sees_dense_layer(node: fx.Node, varying: set[fx.Node]) -> bool:
     (a bias, a norm written by hand) do not count, as in the authors' genomics default.
     """
     source = _only_source(node, varying)
-    while source is not None and _is_passed_over(source):
+    while source is not None and _is_passed_over(source, varying):
         source = _only_source(source, varying)
     if source is None or source.target not in DENSE:
         return False
@@ -162,8 +162,10 @@ def _only_source(node: fx.Node, varying: set[fx.Node]) -> fx.Node | None:
     return sources[0] if len(sources) == 1 else None
 
 
-def _is_passed_over(node: fx.Node) -> bool:
-    passed = {BATCH_NORM, *RESHAPES, *PIECES, *SCALES, *SUMS}
+def _is_passed_over(node: fx.Node, varying: set[fx.Node]) -> bool:
+    if node.target in SCALES:  # a square is no scaling
+        return step_of(node.target, varying_arguments(node, varying)) == "scaled"
+    passed = {BATCH_NORM, *RESHAPES, *PIECES, *SUMS}
     is_piece = node.target in MOVES and not isinstance(node.target, OpOverload)
     return node.target in passed or is_piece
 

@@ -9,6 +9,7 @@ between is computed in float32.
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 import torch
 from torch import fx
@@ -27,13 +28,15 @@ CONVOLUTIONS = {
 }
 
 
-def lower(graph: fx.GraphModule) -> fx.GraphModule:
+def lower(graph: fx.GraphModule, keep: Collection[str] = ()) -> fx.GraphModule:
     """Return the graph with its convolutions in bfloat16.
 
     Parameters
     ----------
     graph : fx.GraphModule
         In float32; left as it is.
+    keep : collection of str
+        Nodes to leave in float32.
 
     Returns
     -------
@@ -42,7 +45,7 @@ def lower(graph: fx.GraphModule) -> fx.GraphModule:
     """
     lowered = copy.deepcopy(graph.graph)
     for node in list(lowered.nodes):
-        if node.target in CONVOLUTIONS:
+        if node.target in CONVOLUTIONS and node.name not in keep:
             _lower_node(lowered, node)
     return fx.GraphModule(graph, lowered)
 

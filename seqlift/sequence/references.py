@@ -29,6 +29,7 @@ __all__ = [
     "klet_of",
     "make_references",
     "require_references",
+    "require_shuffles",
 ]
 
 DEFAULT_SCHEME = "dinucleotide-shuffle"
@@ -127,6 +128,21 @@ def klet_of(name: str) -> int | None:
     if found[1] == "0":
         raise UsageError(f"found reference scheme {name!r}; expected a k of at least 1")
     return int(found[1])
+
+
+def require_shuffles(scheme: str, estimator: str) -> None:
+    """Raise an error unless the references have the composition of their sequence.
+
+    Raises
+    ------
+    UsageError
+        If the estimator takes that composition for theirs, and the scheme does not shuffle.
+    """
+    if estimator == "base-marginal" and not scheme.endswith("-shuffle"):
+        raise UsageError(
+            "the estimator base-marginal expects references of the sequence's own composition; "
+            f"found {scheme}: use shuffles, or the estimator plain"
+        )
 
 
 def find_scheme(name: str, others: Collection[str] = ()) -> Scheme:

@@ -154,6 +154,7 @@ def test_shapes_and_types_of_the_scores_file(scored):
         "quality/prediction": ((N_ROWS,), np.float32),
         "quality/prediction_reference": (narrow, np.float32),
         "quality/standard_error": ((N_ROWS, LENGTH), np.float32),
+        "quality/n_references": ((N_ROWS,), np.int64),
     }
     numbers = {name for name in found if not name.startswith("regions/")}
     assert numbers == shapes.keys()
@@ -439,7 +440,7 @@ def test_incompleteness_can_be_an_error(folder, monkeypatch):
     import torch
 
     monkeypatch.setattr(
-        "seqlift.results.completeness_tolerance", lambda found: torch.full_like(found.delta, -1.0)
+        "seqlift.results.is_incomplete", lambda found, _: torch.ones_like(found.delta).bool()
     )
     message = (
         "target 0: contributions of 44 of 44 pairs of sequence and reference miss their delta by "

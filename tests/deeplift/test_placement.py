@@ -10,6 +10,8 @@ from torch.utils import _pytree as pytree
 
 from seqlift.deeplift.interpreter import _TwoLanes, multipliers
 from seqlift.deeplift.lanes import Lanes
+from seqlift.deeplift.rulesets import assign
+from seqlift.deeplift.streams import Streams
 from seqlift.model.placement import place
 from tests.helpers import explainer
 from tests.zoo import LENGTH, ZOO
@@ -21,28 +23,37 @@ REGIONS, REFERENCES = 2, 3
 class Watching(_TwoLanes):
     """Collects where the results of all nodes are."""
 
-    def __init__(self, graph):
-        super().__init__(graph)
+    def __init__(self, graph, rules):
+        super().__init__(graph, rules)
         self.devices = set()
 
     def run_node(self, n):
         found = super().run_node(n)
-        lanes = (found.sequence, found.reference) if isinstance(found, Lanes) else found
-        tensors = pytree.tree_leaves(lanes)
+        tensors = pytree.tree_leaves(everything(found))
         self.devices |= {t.device for t in tensors if isinstance(t, torch.Tensor)}
         return found
 
 
+def everything(value):
+    """Return the tensors of a value on two lanes, or in two parts."""
+    if isinstance(value, Streams):
+        return everything(value.lanes), value.positive, value.negative
+    return (value.sequence, value.reference) if isinstance(value, Lanes) else value
+
+
 @pytest.mark.parametrize("name", ZOO)
-def test_a_model_runs_on_a_device_without_help_from_the_host(name):
+@pytest.mark.parametrize("rules", ["rescale", "reveal-cancel"])
+def test_a_model_runs_on_a_device_without_help_from_the_host(name, rules):
     explained = explainer(name, "float32")
     graph = place(explained._graph, torch.float32, META)
     one_hot = torch.empty(REGIONS, 4, LENGTH, device=META)
     references = torch.empty(REGIONS, REFERENCES, 4, LENGTH, device=META)
-    found = multipliers(graph, one_hot, references, repeat=explained.repeats_sequence)
+    assigned = assign(graph.graph, rules)
+    repeat = explained.repeats_sequence
+    found = multipliers(graph, one_hot, references, repeat=repeat, rules=assigned)
     assert found.multipliers.shape == references.shape
     assert {t.device for t in found} == {META}
-    watching = Watching(graph)
+    watching = Watching(graph, assigned)
     repeated = one_hot.repeat_interleave(REFERENCES, 0)
     watching.run(Lanes(repeated, references.flatten(0, 1).requires_grad_()))
     assert watching.devices == {META}

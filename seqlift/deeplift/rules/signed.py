@@ -226,17 +226,18 @@ def _batch_norm(
 
 
 def _weighted(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Streams:
-    (at,) = (i for i, leaf in enumerate(args) if _is_carried(leaf))
+    (at,) = (i for i, leaf in enumerate(args) if _varies(leaf))
     after = apply(target, *_detached(args), **kwargs)
     parts = Lanes(*part_by_sign(args[at]))
     product, scale = target, 1.0
     if target in BIASED_PRODUCTS:
         product, scale = BIASED_PRODUCTS[target], kwargs.get("alpha", 1.0)
         args, kwargs, at = args[1:], {}, at - 1
-    weight = args[1 - at] * scale
+    weight = args[1 - at]
+    weight = (weight.reference if isinstance(weight, Lanes) else weight) * scale
 
     def weigh(weights: Tensor) -> Lanes:
-        given = (parts, weights) if at == 0 else (weights, parts)
+        given = (parts, weights) if at == 0 else (weights, parts)  # a weight is for both parts
         bias = (None,) if product in LAYERS and len(args) > 2 else ()
         return apply(product, *given, *bias, *args[2 + len(bias) :], **kwargs)  # type: ignore[no-any-return]
 
@@ -246,6 +247,11 @@ def _weighted(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Str
         raising.sequence + lowering.reference,
         raising.reference + lowering.sequence,
     )
+
+
+def _varies(leaf: object) -> bool:
+    """Tell a value from a constant of the batch's size, which no multiplier goes back through."""
+    return isinstance(leaf, Lanes) and bool(leaf.reference.requires_grad)
 
 
 def _detached(args: tuple[Any, ...]) -> tuple[Any, ...]:
