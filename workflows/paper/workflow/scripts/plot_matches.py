@@ -39,7 +39,15 @@ def draw(axis, matches, task):
 def note_missed(axis, matches):
     found = matches[(matches["kind"] == "both") & (matches["log_odds"] >= strong)]
     share = (found["both"] <= 0).mean()
-    axis.text(0.03, 0.97, f"missed {share:.1%}", transform=axis.transAxes, va="top", fontsize=8)
+    axis.text(
+        0.03,
+        0.97,
+        f"missed {share:.1%}",
+        transform=axis.transAxes,
+        va="top",
+        fontsize=8,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+    )
 
 
 titles = snakemake.params.titles
