@@ -79,6 +79,18 @@ def test_options_and_a_factory_reach_the_command_line(folder):
     assert done.stdout.count("gpu=1") == 2
 
 
+def test_a_file_of_references_is_an_input_and_a_scheme_is_none(folder):
+    configure(folder, references="genomic")
+    assert commands(run_snakemake(folder, "--dry-run", "--printshellcmds"))
+    configure(folder, references="own.fa")
+    done = run_snakemake(folder, "--dry-run")
+    assert done.returncode == 1
+    assert "own.fa" in done.stdout + done.stderr
+    (folder / "own.fa").touch()
+    scoring = commands(run_snakemake(folder, "--dry-run", "--printshellcmds"))
+    assert any("--references own.fa" in line for line in scoring)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -37,6 +37,12 @@ def model_file():
     return place if place.endswith(".py") else []
 
 
+def references_file():
+    """Return the file that references are read from; schemes have neither a dot nor a folder."""
+    given = config["references"] or ""
+    return given if "." in given or "/" in given else []
+
+
 def model_of(wildcards, input):
     """Return the model as the command line takes it, its weights behind it."""
     _, colon, factory = config["model"].rpartition(":")

@@ -7,6 +7,7 @@ rule score:
     input:
         model=model_file(),
         weights=config["weights"] or [],
+        references=references_file(),
         genome=config["genome"],
         regions=regions_of,
         index=ancient("results/genome_index"),
