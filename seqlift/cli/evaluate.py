@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqlift.cli.options import force_option, stack
+from seqlift.cli.options import (
+    device_option,
+    force_option,
+    loading_options,
+    stack,
+    threads_option,
+)
 from seqlift.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,17 +43,7 @@ _input = stack(
     click.option(
         "-o", "--output", required=True, metavar="PREFIX", help="Writes PREFIX.tsv and PREFIX.png."
     ),
-    click.option(
-        "-w",
-        "--weights",
-        metavar="FILE",
-        help="Weights for a factory: safetensors, or a state dict.",
-    ),
-    click.option(
-        "--allow-pickle",
-        is_flag=True,
-        help="Load a pickled module, which runs any code that the file holds.",
-    ),
+    loading_options,
 )
 
 _sample = stack(
@@ -86,12 +82,7 @@ _sample = stack(
 )
 
 _running = stack(
-    click.option(
-        "-d",
-        "--device",
-        metavar="DEVICE",
-        help="cpu, cuda or cuda:N.  [default: cuda if there is one]",
-    ),
+    device_option,
     click.option(
         "-b",
         "--batch-size",
@@ -99,12 +90,7 @@ _running = stack(
         metavar="ROWS",
         help="Sequences at a time.  [default: by length and device]",
     ),
-    click.option(
-        "-t",
-        "--threads",
-        type=click.IntRange(1),
-        help="CPU threads of the model.  [default: torch's]",
-    ),
+    threads_option,
     click.option(
         "--precision",
         type=click.Choice(["float32", "float64"]),

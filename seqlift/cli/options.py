@@ -10,7 +10,22 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["METHODS", "OVERLAPS", "RULE_SETS", "SCHEMES", "force_option", "model_options", "stack"]
+__all__ = [
+    "METHODS",
+    "OVERLAPS",
+    "RULE_SETS",
+    "SCHEMES",
+    "activation_option",
+    "background_option",
+    "batch_option",
+    "device_option",
+    "force_option",
+    "loading_options",
+    "model_options",
+    "stack",
+    "threads_option",
+    "window_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,7 +63,7 @@ def stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-model_options = stack(
+loading_options = stack(
     click.option(
         "-w",
         "--weights",
@@ -60,6 +75,10 @@ model_options = stack(
         is_flag=True,
         help="Load a pickled module, which runs any code that the file holds.",
     ),
+)
+
+model_options = stack(
+    loading_options,
     click.option(
         "--length",
         type=click.IntRange(1),
@@ -69,3 +88,57 @@ model_options = stack(
 )
 
 force_option = click.option("--force", is_flag=True, help="Replace results that exist.")
+
+device_option = click.option(
+    "-d",
+    "--device",
+    metavar="DEVICE",
+    help="cpu, cuda or cuda:N.  [default: cuda if there is one]",
+)
+
+batch_option = click.option(
+    "-b",
+    "--batch-size",
+    type=click.IntRange(1),
+    metavar="PAIRS",
+    help="Sequence-reference pairs at a time.  [default: by length and device]",
+)
+
+threads_option = click.option(
+    "-t",
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads of the model.  [default: torch's]",
+)
+
+background_option = click.option(
+    "--background",
+    metavar="A,C,G,T",
+    help="Frequencies of the flat reference, or regions: those of all windows.  [default: uniform]",
+)
+
+activation_option = click.option(
+    "--target-activation",
+    type=click.Choice(["auto", "keep"]),
+    default="auto",
+    show_default=True,
+    help="auto explains the logit below a final sigmoid or softmax.",
+)
+
+window_options = stack(
+    click.option("--fai", metavar="FILE", help="The genome's index, where it is not FASTA.fai."),
+    click.option(
+        "--contig-style",
+        type=click.Choice(["exact", "match"]),
+        default="exact",
+        show_default=True,
+        help="match also reads chr20 for 20, and 20 for chr20.",
+    ),
+    click.option(
+        "--edges",
+        type=click.Choice(["pad", "drop", "error"]),
+        default="pad",
+        show_default=True,
+        help="For windows past a chromosome's end: fill with N, leave out, or stop.",
+    ),
+)

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from seqlift.cli.options import force_option, model_options, stack
+from seqlift.cli.options import (
+    activation_option,
+    background_option,
+    batch_option,
+    device_option,
+    force_option,
+    model_options,
+    stack,
+    threads_option,
+    window_options,
+)
 from seqlift.cli.progress import Progress
 
 __all__ = ["pilot"]
@@ -39,21 +49,7 @@ _input = stack(
         help="Writes PREFIX.tsv and PREFIX.png.  [default: the table to standard output]",
     ),
     model_options,
-    click.option("--fai", metavar="FILE", help="The genome's index, where it is not FASTA.fai."),
-    click.option(
-        "--contig-style",
-        type=click.Choice(["exact", "match"]),
-        default="exact",
-        show_default=True,
-        help="match also reads chr20 for 20, and 20 for chr20.",
-    ),
-    click.option(
-        "--edges",
-        type=click.Choice(["pad", "drop", "error"]),
-        default="pad",
-        show_default=True,
-        help="For windows past a chromosome's end: fill with N, leave out, or stop.",
-    ),
+    window_options,
 )
 
 _explanation = stack(
@@ -64,19 +60,8 @@ _explanation = stack(
         metavar="TARGET",
         help="INDEX, or OUTPUT.INDEX where the model has several outputs.",
     ),
-    click.option(
-        "--target-activation",
-        type=click.Choice(["auto", "keep"]),
-        default="auto",
-        show_default=True,
-        help="auto explains the logit below a final sigmoid or softmax.",
-    ),
-    click.option(
-        "--background",
-        metavar="A,C,G,T",
-        help="Frequencies of the flat reference, or regions: those of all windows.  "
-        "[default: uniform]",
-    ),
+    activation_option,
+    background_option,
     click.option(
         "--regions-sampled",
         type=click.IntRange(1),
@@ -104,25 +89,9 @@ _explanation = stack(
 )
 
 _running = stack(
-    click.option(
-        "-d",
-        "--device",
-        metavar="DEVICE",
-        help="cpu, cuda or cuda:N.  [default: cuda if there is one]",
-    ),
-    click.option(
-        "-b",
-        "--batch-size",
-        type=click.IntRange(1),
-        metavar="PAIRS",
-        help="Sequence-reference pairs at a time.  [default: by length and device]",
-    ),
-    click.option(
-        "-t",
-        "--threads",
-        type=click.IntRange(1),
-        help="CPU threads of the model.  [default: torch's]",
-    ),
+    device_option,
+    batch_option,
+    threads_option,
     force_option,
     click.option(
         "-q", "--quiet", is_flag=True, help="No progress, no advice; warnings and errors alone."

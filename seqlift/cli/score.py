@@ -12,9 +12,15 @@ from seqlift.cli.options import (
     OVERLAPS,
     RULE_SETS,
     SCHEMES,
+    activation_option,
+    background_option,
+    batch_option,
+    device_option,
     force_option,
     model_options,
     stack,
+    threads_option,
+    window_options,
 )
 from seqlift.cli.progress import Progress
 
@@ -52,21 +58,7 @@ _input = stack(
         help="Writes PREFIX.h5, .bw, .regions.tsv and .json.",
     ),
     model_options,
-    click.option("--fai", metavar="FILE", help="The genome's index, where it is not FASTA.fai."),
-    click.option(
-        "--contig-style",
-        type=click.Choice(["exact", "match"]),
-        default="exact",
-        show_default=True,
-        help="match also reads chr20 for 20, and 20 for chr20.",
-    ),
-    click.option(
-        "--edges",
-        type=click.Choice(["pad", "drop", "error"]),
-        default="pad",
-        show_default=True,
-        help="For windows past a chromosome's end: fill with N, leave out, or stop.",
-    ),
+    window_options,
 )
 
 _explanation = stack(
@@ -79,13 +71,7 @@ _explanation = stack(
         metavar="TARGET",
         help="INDEX, or OUTPUT.INDEX where the model has several outputs; may be repeated.",
     ),
-    click.option(
-        "--target-activation",
-        type=click.Choice(["auto", "keep"]),
-        default="auto",
-        show_default=True,
-        help="auto explains the logit below a final sigmoid or softmax.",
-    ),
+    activation_option,
     click.option(
         "--method",
         type=click.Choice(METHODS),
@@ -133,12 +119,7 @@ _explanation = stack(
         help=f"What each sequence is compared with: {', '.join(SCHEMES)}, or a FASTA, .npy or .npz "
         f"file; may be repeated.  [default: {SCHEMES[0]}]",
     ),
-    click.option(
-        "--background",
-        metavar="A,C,G,T",
-        help="Frequencies of the flat reference, or regions: those of all windows.  "
-        "[default: uniform]",
-    ),
+    background_option,
     click.option(
         "-n",
         "--n-references",
@@ -172,25 +153,9 @@ _explanation = stack(
 )
 
 _running = stack(
-    click.option(
-        "-d",
-        "--device",
-        metavar="DEVICE",
-        help="cpu, cuda or cuda:N.  [default: cuda if there is one]",
-    ),
-    click.option(
-        "-b",
-        "--batch-size",
-        type=click.IntRange(1),
-        metavar="PAIRS",
-        help="Sequence-reference pairs at a time.  [default: by length and device]",
-    ),
-    click.option(
-        "-t",
-        "--threads",
-        type=click.IntRange(1),
-        help="CPU threads of the model.  [default: torch's]",
-    ),
+    device_option,
+    batch_option,
+    threads_option,
     click.option(
         "--precision",
         type=click.Choice(["float32", "float64", "bfloat16"]),
