@@ -23,21 +23,24 @@ van Aardenne-Ehrenfest & de Bruijn (1951), Simon Stevin 28:203-217 (the count of
 """
 
 import itertools
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["END", "has_one_walk", "order_edges", "walk"]
+__all__ = ["END", "Words", "has_one_walk", "order_edges"]
 
 END = 4
-_LINE = 8  # pointers in a cache line
 
-Number = TypeVar("Number", bound=np.unsignedinteger)
+Words = Callable[[int, int], NDArray[np.uint64]]
+"""From the words that a reference needs and the number of the draw, to (reference, word)."""
 
-# A sort key: the base an edge leaves (2 bits), 59 random bits, the base it leads to (3 bits).
-_SOURCE_SHIFT = np.uint64(62)
-_RANDOM = np.uint64(2**62 - 8)
+# A sort key: the base an edge leaves (2 bits), random bits, the base it leads to (3 bits).
+_SOURCE_BITS, _SUCCESSOR_BITS = 2, 3
+_SHORT = 4096  # bases that keys of 32 bits will do for: at the very worst one row in 16 has a tie
+
+_Keys = NDArray[np.unsignedinteger[Any]]
 
 
 def _all_trees() -> NDArray[np.intp]:
@@ -98,85 +101,70 @@ def has_one_walk(bases: NDArray[np.uint8]) -> bool:
     return bool(((left_over > 0).sum(axis=1) <= 1).all())
 
 
-def order_edges(bases: NDArray[np.uint8], words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def order_edges(bases: NDArray[np.uint8], words: Words) -> NDArray[np.uint8]:
     """Draw the order in which each base is left by its edges.
+
+    Edges are sorted by random keys. Rows with two keys alike draw all of theirs again, since any
+    rule for ties would favour some order; what is left is uniform, however short the keys.
 
     Parameters
     ----------
     bases : uint8, shape (position,)
         Values 0 to 3, at least one.
-    words : uint64, shape (reference, position)
-        Random words. The one at the final position draws the tree (its own edge, to `END`, has no
-        choice of place), each of the others the place of the edge that leaves its position.
+    words : callable
+        See `Words`. The first word of a reference draws the tree, the others the keys.
 
     Returns
     -------
     successors : uint8, shape (reference, position)
         The successors of A in the order of use, then those of C, G and T.
     """
-    successors = _successors(bases)
-    keys = words & _RANDOM
-    rows = np.arange(len(words))[:, None]
-    keys[rows, _draw_last_edges(bases, successors, words[:, -1])] = _RANDOM
-    keys |= (bases.astype(np.uint64) << _SOURCE_SHIFT) | successors
-    keys.sort(axis=1)
-    return keys.astype(np.uint8) & np.uint8(7)
+    counts = _count_edges(bases)
+    edges = _list_edges(counts, np.dtype(np.uint32 if len(bases) <= _SHORT else np.uint64))
+    n_words = 1 + -(-edges.nbytes // 8)
+    drawn = words(n_words, 0)
+    last = _draw_last_edges(counts, drawn[:, 0])
+    keys = _sort_keys(edges, last, drawn[:, 1:])
+    draw = 0
+    while len(tied := _find_ties(keys)):
+        draw += 1
+        keys[tied] = _sort_keys(edges, last[tied], words(n_words, draw)[tied, 1:])
+    return keys.astype(np.uint8) & np.uint8(2**_SUCCESSOR_BITS - 1)
 
 
-def _draw_last_edges(
-    bases: NDArray[np.uint8], successors: NDArray[np.uint8], words: NDArray[np.uint64]
-) -> NDArray[np.intp]:
-    """Draw the positions of the edges by which bases are left last, shape (reference, base=4)."""
-    cumulative = _tree_weights(_count_edges(bases)).cumsum()
+def _list_edges(counts: NDArray[np.intp], dtype: np.dtype[np.unsignedinteger[Any]]) -> _Keys:
+    """List the edges as keys without random bits, those of one kind side by side."""
+    sources = np.arange(4, dtype=dtype) << dtype.type(8 * dtype.itemsize - _SOURCE_BITS)
+    kinds = sources[:, None] | np.arange(5, dtype=dtype)
+    return np.repeat(kinds.reshape(-1), counts.reshape(-1))
+
+
+def _draw_last_edges(counts: NDArray[np.intp], words: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Draw the edges by which bases are left last, as places in the list (reference, base=4)."""
+    cumulative = _tree_weights(counts).cumsum()
     fractions = (words >> np.uint64(11)) * 2.0**-53
     trees = np.searchsorted(cumulative, fractions * cumulative[-1], side="right")
-    # Edges between the same two bases are alike, so any of them will do. A base that does not
-    # occur is given the edge to END, which is last anyway.
-    position_of = np.full(4 * 5, len(bases) - 1)
-    position_of[5 * bases + successors] = np.arange(len(bases))
-    positions: NDArray[np.intp] = position_of[_TREE_EDGES[trees]]
-    return positions
+    # Edges of one kind are alike, so any of them will do. There is one to END, which is last
+    # anyway; a base that does not occur is given that one.
+    places = counts.cumsum().reshape(counts.shape) - 1
+    places[:, END] = places[counts[:, END].argmax(), END]
+    last: NDArray[np.intp] = places.reshape(-1)[_TREE_EDGES[trees]]
+    return last
 
 
-def walk(
-    successors: NDArray[Number], first_edges: NDArray[np.intp], starts: NDArray[Number]
-) -> NDArray[Number]:
-    """Follow many walks at once, one Python step a position.
+def _sort_keys(edges: _Keys, last: NDArray[np.intp], words: NDArray[np.uint64]) -> _Keys:
+    """Give edges random bits, the last ones the highest, and sort them where the words are."""
+    n_bits = 8 * edges.itemsize - _SOURCE_BITS
+    random = edges.dtype.type(2**n_bits - 2**_SUCCESSOR_BITS)
+    keys = words.view(edges.dtype)[:, : len(edges)]
+    keys &= random
+    keys[np.arange(len(keys))[:, None], last] = random
+    keys |= edges
+    keys.sort(axis=1)
+    return keys
 
-    Parameters
-    ----------
-    successors : unsigned int, shape (row, position)
-        For each vertex in turn the vertices that it is left for, in the order of use, as from
-        `order_edges`. Shorter rows are filled up with any vertices.
-    first_edges : int, shape (row, vertex)
-        Where the successors of each vertex begin in its row.
-    starts : unsigned int, shape (row,)
-        The first vertex of each walk.
 
-    Returns
-    -------
-    vertices : unsigned int, shape (position, row)
-        Position first. What stands behind the end of a shorter walk has no meaning, unless its
-        vertices lead to an end of their own.
-    """
-    n_rows, length = successors.shape
-    # Whole cache lines for the pointers of a row.
-    n_vertices = -(-first_edges.shape[1] // _LINE) * _LINE
-    rows = np.arange(n_rows) * n_vertices
-    pointers = np.zeros((n_rows, n_vertices), dtype=np.intp)
-    pointers[:, : first_edges.shape[1]] = first_edges + length * np.arange(n_rows)[:, None]
-    next_edge = pointers.reshape(-1)
-    edges = successors.reshape(-1)
-    vertices = np.empty((length, n_rows), dtype=successors.dtype)
-    vertices[:1] = starts
-    vertex = rows + starts
-    edge = np.empty(n_rows, dtype=np.intp)
-    for position in range(1, length):
-        # Every index is in bounds, or belongs to a walk that has ended; "clip" spares numpy the
-        # copy that its own check needs.
-        next_edge.take(vertex, out=edge, mode="clip")
-        edges.take(edge, out=vertices[position], mode="clip")
-        edge += 1
-        next_edge[vertex] = edge
-        np.add(rows, vertices[position], out=vertex)
-    return vertices
+def _find_ties(keys: _Keys) -> NDArray[np.intp]:
+    """List the rows in which two edges out of a base have the same random bits."""
+    differences = keys[:, 1:] ^ keys[:, :-1]
+    return np.flatnonzero((differences < 2**_SUCCESSOR_BITS).any(axis=1))

@@ -4,22 +4,36 @@ Reference k of a sequence depends on the seed, the letters of the sequence and k
 else: not on the sequences beside it, their order, the number of references asked for, or threads.
 That is seen to here, so that the shuffles (`shuffle.py`) need not think of it.
 
-The raw words of numpy's Philox generator are used as they come, because numpy promises to keep
-that stream; integers and permutations are built from them where they are needed.
+The raw words of numpy's PCG64DXSM generator are used as they come, because numpy promises to keep
+that stream and they cost half of Philox's; integers and permutations are built from them where
+they are needed.
 """
 
 import hashlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqlift.sequence.eulerian import END
 
-__all__ = ["Job", "Stream", "batches", "jobs", "open_stream", "rows_of", "runs", "split"]
+__all__ = [
+    "Job",
+    "Stream",
+    "batches",
+    "for_each",
+    "jobs",
+    "open_stream",
+    "rows_of",
+    "runs",
+    "split",
+]
 
-_ROWS = 2048  # walks at once: enough to outweigh a numpy call, few enough for the cache
+Work = TypeVar("Work")
+
+_ROWS = 4096  # walks at once: enough to outweigh a numpy call, few enough for the cache
 _CELLS = 2**25  # letters held at once by long walks
 _WORDS = 2**18  # random words at once: 2 MiB
 
@@ -56,12 +70,12 @@ class Stream(NamedTuple):
 
         What is drawn under one number is independent of what is drawn under another.
         """
+        generator = np.random.PCG64DXSM(np.random.SeedSequence(self.key, spawn_key=(draw,)))
         # A fixed share for each reference, so that reference k is the same wherever the drawing
-        # began. Philox counts in blocks of four words, and its counter is wider than any share.
-        n_blocks = -(-n // 4)
-        stream = np.random.Philox(key=self.key, counter=(draw << 64) + self.first * n_blocks)
-        words = stream.random_raw(self.n_references * n_blocks * 4)
-        return words.reshape(self.n_references, n_blocks * 4)[:, :n]
+        # began.
+        generator.advance(self.first * n)
+        words: NDArray[np.uint64] = generator.random_raw(self.n_references * n)
+        return words.reshape(self.n_references, n)
 
 
 def open_stream(scheme: str, seed: int, letters: NDArray[np.uint8], job: Job) -> Stream:
@@ -94,19 +108,34 @@ def split(job: Job) -> Iterator[Job]:
         yield job._replace(first=first, last=min(first + step, job.last))
 
 
-def batches(todo: Iterator[Job], bytes_per_letter: int = 1) -> Iterator[list[Job]]:
-    """Gather jobs, longest first, for walks side by side."""
+def batches(
+    todo: Sequence[Job], n_threads: int = 1, bytes_per_letter: int = 1
+) -> Iterator[list[Job]]:
+    """Gather jobs, longest first, for walks side by side: a batch or more for each thread."""
+    share = -(-sum(job.n_references for job in todo) // n_threads)
+    most_rows = min(_ROWS, share)
     batch: list[Job] = []
     n_rows = 0
     for job in todo:
         n_rows += job.n_references
         n_cells = n_rows * batch[0].length * bytes_per_letter if batch else 0
-        if batch and (n_rows > _ROWS or n_cells > _CELLS):
+        if batch and (n_rows > most_rows or n_cells > _CELLS):
             yield batch
             batch, n_rows = [], job.n_references
         batch.append(job)
     if batch:
         yield batch
+
+
+def for_each(do: Callable[[Work], None], todo: Iterable[Work], n_threads: int) -> None:
+    """Do all the work on so many threads, the caller's own if it is one."""
+    if n_threads == 1:
+        for work in todo:
+            do(work)
+        return
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="seqlift-shuffle") as threads:
+        for _ in threads.map(do, todo):
+            pass
 
 
 def rows_of(batch: list[Job]) -> Iterator[tuple[Job, slice]]:

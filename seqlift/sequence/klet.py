@@ -20,23 +20,20 @@ Propp & Wilson (1998), J. Algorithms 27:170-217, section 7 (a tree with a given 
 Jiang et al. (2008), BMC Bioinformatics 9:192 (uShuffle, which draws the tree so).
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlift.sequence.eulerian import Words
+
 __all__ = [
     "KletGraph",
-    "Words",
     "draw_tree",
     "has_one_klet_walk",
     "klet_graph",
     "order_klets",
 ]
-
-Words = Callable[[int, int], NDArray[np.uint64]]
-"""From the words that a reference needs and the number of the draw, to (reference, word)."""
 
 _ORDER, _TREE = 0, 1  # numbers of draws; those of the tree go on from there
 

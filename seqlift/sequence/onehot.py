@@ -175,20 +175,25 @@ def to_indices(one_hot: ArrayLike) -> NDArray[np.uint8]:
     return indices
 
 
-def from_indices(indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def from_indices(
+    indices: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """Write base indices as one-hot; the inverse of `to_indices`.
 
     Parameters
     ----------
     indices : uint8, shape (…, position)
         0 to 3 for A C G T, anything else for a column of zeros.
+    out : uint8, shape (…, base=4, position), optional
+        Where to write; a new array if left out.
 
     Returns
     -------
     one_hot : uint8, shape (…, base=4, position)
     """
     bases = np.arange(4, dtype=np.uint8)[:, None]
-    return np.equal(indices[..., None, :], bases).view(np.uint8)
+    place = None if out is None else out.view(np.bool_)
+    return np.equal(indices[..., None, :], bases, out=place).view(np.uint8)
 
 
 def is_one_hot(array: ArrayLike) -> bool:

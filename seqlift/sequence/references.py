@@ -36,7 +36,7 @@ DEFAULT_SCHEME = "dinucleotide-shuffle"
 
 KLET_SHUFFLE = "K-let-shuffle"
 
-_Make = Callable[[NDArray[np.generic], int, int, Background], NDArray[np.generic]]
+_Make = Callable[[NDArray[np.generic], int, int, Background, int], NDArray[np.generic]]
 
 
 class Scheme(NamedTuple):
@@ -52,7 +52,8 @@ class Scheme(NamedTuple):
         Tells of one sequence (4, position) whether all its references are the sequence itself
         because the scheme leaves no choice.
     make : callable
-        From (sequences, n_references, seed, background) to (region, reference, 4, position).
+        From (sequences, n_references, seed, background, n_threads) to (region, reference, 4,
+        position).
     """
 
     description: str
@@ -62,7 +63,7 @@ class Scheme(NamedTuple):
 
 
 def _flat(
-    sequences: NDArray[np.generic], _n: int, _seed: int, background: Background
+    sequences: NDArray[np.generic], _n: int, _seed: int, background: Background, _n_threads: int
 ) -> NDArray[np.generic]:
     is_known = (sequences != 0).any(axis=1)[:, None, None, :]
     frequencies = np.asarray(background, dtype=np.float32)[:, None]
@@ -74,7 +75,9 @@ def _shuffle(k: int, description: str) -> Scheme:
         description,
         True,
         partial(is_unshufflable, k=k),
-        lambda sequences, n, seed, _: klet_shuffle(sequences, n, k=k, seed=seed),
+        lambda sequences, n, seed, _, n_threads: klet_shuffle(
+            sequences, n, k=k, seed=seed, n_threads=n_threads
+        ),
     )
 
 
@@ -185,6 +188,7 @@ def make_references(
     *,
     seed: int,
     background: Background = UNIFORM,
+    n_threads: int = 1,
 ) -> NDArray[np.generic]:
     """Make the references of many sequences.
 
@@ -201,6 +205,8 @@ def make_references(
         letters and k alone.
     background : sequence of 4 float
         Frequencies of A C G T for `flat`: not negative, with a sum of 1.
+    n_threads : int
+        Threads for shuffles to use at the most. References are the same whatever it is.
 
     Returns
     -------
@@ -212,8 +218,8 @@ def make_references(
     SequenceError
         If `sequences` is not one-hot with three axes.
     UsageError
-        If the scheme is unknown, `n_references` is less than 1, or `background` is not four
-        frequencies.
+        If the scheme is unknown, `n_references` or `n_threads` is less than 1, or `background` is
+        not four frequencies.
 
     Examples
     --------
@@ -224,7 +230,8 @@ def make_references(
     made_by = find_scheme(scheme)
     require_n_references(n_references)
     require_background(background)
-    return made_by.make(_require_regions(sequences), n_references, seed, background)
+    regions = _require_regions(sequences)
+    return made_by.make(regions, n_references, seed, background, n_threads)
 
 
 def find_unshufflable(sequences: ArrayLike, scheme: str = DEFAULT_SCHEME) -> NDArray[np.bool_]:

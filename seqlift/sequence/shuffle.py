@@ -2,7 +2,8 @@
 
 A shuffle leaves N (columns of zeros) where it is. Reference k of a sequence depends on the seed,
 the letters of the sequence and k, and on nothing else: `jobs.py` sees to that. How walks are drawn
-is in `eulerian.py` for dinucleotides and in `klet.py` for longer words.
+is in `eulerian.py` for dinucleotides and in `klet.py` for longer words, how they are followed in
+`walks.py`.
 """
 
 import math
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqlift.errors import UsageError
-from seqlift.sequence.eulerian import END, has_one_walk, order_edges, walk
-from seqlift.sequence.jobs import Job, batches, jobs, open_stream, rows_of, runs, split
+from seqlift.sequence.eulerian import END, has_one_walk, order_edges
+from seqlift.sequence.jobs import Job, batches, for_each, jobs, open_stream, rows_of, runs, split
 from seqlift.sequence.klet import has_one_klet_walk, klet_graph, order_klets
 from seqlift.sequence.onehot import (
     from_indices,
@@ -21,6 +22,7 @@ from seqlift.sequence.onehot import (
     require_one_sequence,
     to_indices,
 )
+from seqlift.sequence.walks import walk, walk_bases
 
 __all__ = [
     "count_dinucleotides",
@@ -34,7 +36,9 @@ __all__ = [
 _Walked = Iterator[NDArray[np.uint8]]
 
 
-def dinucleotide_shuffle(sequence: ArrayLike, n_references: int, *, seed: int) -> NDArray[np.uint8]:
+def dinucleotide_shuffle(
+    sequence: ArrayLike, n_references: int, *, seed: int, n_threads: int = 1
+) -> NDArray[np.uint8]:
     """Shuffle sequences, keeping every dinucleotide count.
 
     Draws uniformly among all Eulerian walks through the graph of base-to-base steps, so the first
@@ -50,6 +54,8 @@ def dinucleotide_shuffle(sequence: ArrayLike, n_references: int, *, seed: int) -
     seed : int
         Same seed, same shuffles. Shuffle k does not depend on `n_references`, nor on the other
         sequences.
+    n_threads : int
+        Threads to use at the most, at least 1. The shuffles are the same whatever it is.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def dinucleotide_shuffle(sequence: ArrayLike, n_references: int, *, seed: int) -
     SequenceError
         If `sequence` is not one-hot.
     UsageError
-        If `n_references` is less than 1.
+        If `n_references` or `n_threads` is less than 1.
 
     References
     ----------
@@ -75,12 +81,16 @@ def dinucleotide_shuffle(sequence: ArrayLike, n_references: int, *, seed: int) -
     True
     """
     return _shuffle_runs(
-        sequence, n_references, 2, lambda regions, batch: _walk_bases(regions, batch, seed)
+        sequence,
+        n_references,
+        2,
+        n_threads,
+        lambda regions, batch: _walk_bases(regions, batch, seed),
     )
 
 
 def mononucleotide_shuffle(
-    sequence: ArrayLike, n_references: int, *, seed: int
+    sequence: ArrayLike, n_references: int, *, seed: int, n_threads: int = 1
 ) -> NDArray[np.uint8]:
     """Shuffle sequences, keeping the number of each base.
 
@@ -93,7 +103,7 @@ def mononucleotide_shuffle(
         bases move across it.
     n_references : int
         Number of independent shuffles of each sequence, at least 1.
-    seed : int
+    seed, n_threads : int
         As for `dinucleotide_shuffle`.
 
     Returns
@@ -105,24 +115,31 @@ def mononucleotide_shuffle(
     SequenceError
         If `sequence` is not one-hot.
     UsageError
-        If `n_references` is less than 1.
+        If `n_references` or `n_threads` is less than 1.
     """
-    regions, references = _prepare(sequence, n_references)
-    for region, letters in enumerate(regions):
+    regions, references = _prepare(sequence, n_references, n_threads)
+
+    def fill(job: Job) -> None:
+        letters = regions[job.region]
         known = np.flatnonzero(letters != END)
-        for job in split(Job(region, 0, len(known), 0, n_references)):
-            # Sort 62 random bits; the base that rides in the lowest two comes along.
-            words = open_stream("mononucleotide", seed, letters, job).words(job.length)
-            keys = words & ~np.uint64(3)
-            keys |= letters[known]
-            keys.sort(axis=1)
-            shuffled = np.full((job.n_references, len(letters)), END, dtype=np.uint8)
-            shuffled[:, known] = keys.astype(np.uint8) & np.uint8(3)
-            references[region, job.first : job.last] = from_indices(shuffled)
+        # Sort 62 random bits; the base that rides in the lowest two comes along.
+        keys = open_stream("mononucleotide", seed, letters, job).words(len(known))
+        keys &= ~np.uint64(3)
+        keys |= letters[known]
+        keys.sort(axis=1)
+        shuffled = np.full((job.n_references, len(letters)), END, dtype=np.uint8)
+        shuffled[:, known] = keys.astype(np.uint8) & np.uint8(3)
+        from_indices(shuffled, out=references[job.region, job.first : job.last])
+
+    length = regions.shape[1]
+    todo = (Job(region, 0, length, 0, n_references) for region in range(len(regions)))
+    for_each(fill, (part for job in todo for part in split(job)), n_threads)
     return references.reshape(*np.shape(sequence)[:-2], *references.shape[1:])
 
 
-def klet_shuffle(sequence: ArrayLike, n_references: int, *, k: int, seed: int) -> NDArray[np.uint8]:
+def klet_shuffle(
+    sequence: ArrayLike, n_references: int, *, k: int, seed: int, n_threads: int = 1
+) -> NDArray[np.uint8]:
     """Shuffle sequences, keeping the count of every word of k bases.
 
     Draws uniformly among all Eulerian walks through the graph of (k-1)-mers, so the first k - 1
@@ -137,7 +154,7 @@ def klet_shuffle(sequence: ArrayLike, n_references: int, *, k: int, seed: int) -
         Number of independent shuffles of each sequence, at least 1.
     k : int
         At least 1. With 1 this is `mononucleotide_shuffle`, with 2 `dinucleotide_shuffle`.
-    seed : int
+    seed, n_threads : int
         As for `dinucleotide_shuffle`.
 
     Returns
@@ -149,7 +166,7 @@ def klet_shuffle(sequence: ArrayLike, n_references: int, *, k: int, seed: int) -
     SequenceError
         If `sequence` is not one-hot.
     UsageError
-        If `n_references` or `k` is less than 1.
+        If `n_references`, `k` or `n_threads` is less than 1.
 
     References
     ----------
@@ -158,11 +175,12 @@ def klet_shuffle(sequence: ArrayLike, n_references: int, *, k: int, seed: int) -
     """
     _require_k(k)
     if k in _SHORT:
-        return _SHORT[k](sequence, n_references, seed=seed)
+        return _SHORT[k](sequence, n_references, seed=seed, n_threads=n_threads)
     return _shuffle_runs(
         sequence,
         n_references,
         k,
+        n_threads,
         lambda regions, batch: _walk_klets(regions, batch, k, seed),
     )
 
@@ -174,17 +192,23 @@ def _shuffle_runs(
     sequence: ArrayLike,
     n_references: int,
     k: int,
+    n_threads: int,
     walk_batch: Callable[[NDArray[np.uint8], list[Job]], _Walked],
 ) -> NDArray[np.uint8]:
     """Shuffle each run of known bases by itself, many at once."""
-    regions, references = _prepare(sequence, n_references)
-    references[:] = from_indices(regions)[:, None]  # a run of k bases or fewer stays as it is
-    todo = (job for job in jobs(regions, n_references) if job.length > k)
-    # A vertex of four bases is a byte, and its pointer next to nothing; not so for longer words.
-    for batch in batches(todo, bytes_per_letter=1 if k == 2 else 8):
+    regions, references = _prepare(sequence, n_references, n_threads)
+    todo = [job for job in jobs(regions, n_references) if job.length > k]
+    whole = {job.region for job in todo if job.length == regions.shape[1]}
+    for region in set(range(len(regions))) - whole:  # Ns and runs of k bases or fewer stay
+        references[region] = from_indices(regions[region])
+
+    def fill(batch: list[Job]) -> None:
         for job, bases in zip(batch, walk_batch(regions, batch), strict=True):
-            place = references[job.region, job.first : job.last]
-            place[..., job.start : job.stop] = from_indices(bases)
+            place = references[job.region, job.first : job.last, :, job.start : job.stop]
+            from_indices(bases, out=place)
+
+    # A vertex of four bases is a byte, and its pointer next to nothing; not so for longer words.
+    for_each(fill, batches(todo, n_threads, bytes_per_letter=1 if k == 2 else 8), n_threads)
     return references.reshape(*np.shape(sequence)[:-2], *references.shape[1:])
 
 
@@ -196,11 +220,11 @@ def _walk_bases(regions: NDArray[np.uint8], batch: list[Job], seed: int) -> _Wal
     starts = np.empty(n_rows, dtype=np.uint8)
     for job, rows in rows_of(batch):
         bases = regions[job.region, job.start : job.stop]
-        words = open_stream("dinucleotide", seed, regions[job.region], job).words(job.length)
-        successors[rows, : job.length] = order_edges(bases, words)
+        stream = open_stream("dinucleotide", seed, regions[job.region], job)
+        successors[rows, : job.length] = order_edges(bases, stream.words)
         first_edges[rows, 1:] = np.bincount(bases, minlength=4).cumsum()
         starts[rows] = bases[0]
-    walks = walk(successors, first_edges, starts)
+    walks = walk_bases(successors, first_edges, starts)
     for job, rows in rows_of(batch):
         yield np.ascontiguousarray(walks[: job.length, rows].T)
 
@@ -228,13 +252,16 @@ def _walk_klets(regions: NDArray[np.uint8], batch: list[Job], k: int, seed: int)
         yield shuffled
 
 
-def _prepare(sequence: ArrayLike, n_references: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Give base indices (region, position) and zeros (region, reference, base, position)."""
+def _prepare(
+    sequence: ArrayLike, n_references: int, n_threads: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Give base indices (region, position) and room (region, reference, base, position)."""
     require_n_references(n_references)
+    _require_n_threads(n_threads)
     indices = to_indices(sequence)
     length = indices.shape[-1]
     regions = indices.reshape(math.prod(indices.shape[:-1]), length)
-    return regions, np.zeros((len(regions), n_references, 4, length), dtype=np.uint8)
+    return regions, np.empty((len(regions), n_references, 4, length), dtype=np.uint8)
 
 
 def require_n_references(n_references: int) -> None:
@@ -251,6 +278,11 @@ def require_n_references(n_references: int) -> None:
     """
     if n_references < 1:
         raise UsageError(f"found {n_references} references; expected at least 1: ask for 20 or so")
+
+
+def _require_n_threads(n_threads: int) -> None:
+    if n_threads < 1:
+        raise UsageError(f"found {n_threads} threads; expected at least 1: ask for 1 or more")
 
 
 def count_dinucleotides(one_hot: ArrayLike) -> NDArray[np.intp]:

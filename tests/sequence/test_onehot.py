@@ -107,6 +107,10 @@ def test_indices_and_one_hot_are_the_same_thing(sequences):
     indices = to_indices(one_hot)
     assert indices.tolist() == [["ACGTN".index(letter) for letter in s] for s in sequences]
     np.testing.assert_array_equal(from_indices(indices), one_hot)
+    room = np.full((*one_hot.shape[:-1], one_hot.shape[-1] + 2), 7, dtype=np.uint8)
+    from_indices(indices, out=room[..., 1:-1])
+    np.testing.assert_array_equal(room[..., 1:-1], one_hot)
+    assert (room[..., [0, -1]] == 7).all()
 
 
 @unhurried

@@ -72,6 +72,14 @@ def test_the_default_is_twenty_dinucleotide_shuffles():
     )
 
 
+@pytest.mark.parametrize("scheme", [*SCHEMES, "3-let-shuffle"])
+def test_threads_do_not_show(scheme):
+    np.testing.assert_array_equal(
+        make_references(SEQUENCES, scheme, 7, seed=1, n_threads=2),
+        make_references(SEQUENCES, scheme, 7, seed=1),
+    )
+
+
 def test_flat_is_the_background_at_every_known_base():
     background = (0.3, 0.2, 0.2, 0.3)
     references = make_references(encode_many(["ANT"]), "flat", 20, seed=0, background=background)

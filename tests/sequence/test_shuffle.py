@@ -27,8 +27,8 @@ from tests.oracle.shuffle import (
 )
 
 
-def three_let_shuffle(sequence, n_references, *, seed):
-    return klet_shuffle(sequence, n_references, k=3, seed=seed)
+def three_let_shuffle(sequence, n_references, *, seed, n_threads=1):
+    return klet_shuffle(sequence, n_references, k=3, seed=seed, n_threads=n_threads)
 
 
 SHUFFLES = [dinucleotide_shuffle, mononucleotide_shuffle, three_let_shuffle]
@@ -246,6 +246,15 @@ def test_a_whole_window_keeps_its_pairs_and_is_well_mixed():
     assert (agreement < 0.35).all()  # 0.25 is chance
 
 
+@pytest.mark.parametrize("length", [4095, 4096, 4097, 9000])
+def test_long_runs_keep_their_pairs_and_are_well_mixed(length):
+    sequence = encode(random_dna(length))
+    references = dinucleotide_shuffle(sequence, 4, seed=0)
+    assert (count_dinucleotides(references) == count_dinucleotides(sequence)).all()
+    agreement = (references * sequence).sum(axis=(1, 2)) / length
+    assert (agreement < 0.35).all()  # 0.25 is chance
+
+
 @every_shuffle
 @unhurried
 @given(sequences=st.lists(st.text("ACGTN", min_size=23, max_size=23), min_size=1, max_size=5))
@@ -276,6 +285,30 @@ def test_how_the_work_is_cut_does_not_show(make, rows, words, cells, monkeypatch
     monkeypatch.setattr(jobs, "_WORDS", words)
     monkeypatch.setattr(jobs, "_CELLS", cells)
     np.testing.assert_array_equal(make(sequences, 11, seed=0), whole)
+
+
+@every_shuffle
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_threads_do_not_show(make, n_threads):
+    sequences = encode_many([random_dna(50, seed, "ACGTACGTACGTN") for seed in range(6)])
+    whole = make(sequences, 11, seed=0)
+    np.testing.assert_array_equal(make(sequences, 11, seed=0, n_threads=n_threads), whole)
+
+
+@every_shuffle
+def test_one_thread_is_the_callers_own(make, monkeypatch):
+    monkeypatch.setattr(jobs, "ThreadPoolExecutor", None)
+    assert make(encode("ACGTACGATT"), 3, seed=0, n_threads=1).shape == (3, 4, 10)
+
+
+@every_shuffle
+@pytest.mark.parametrize("n_threads", [0, -2])
+def test_fewer_than_one_thread_is_an_error(make, n_threads):
+    with pytest.raises(UsageError) as caught:
+        make(encode("ACGT"), 1, seed=0, n_threads=n_threads)
+    assert str(caught.value) == (
+        f"found {n_threads} threads; expected at least 1: ask for 1 or more"
+    )
 
 
 @every_shuffle
