@@ -10,9 +10,10 @@ from torch.export import ExportedProgram
 from seqlift.deeplift.coverage import OperatorUse, folds_batch, operator_table
 from seqlift.deeplift.rules.recurrent import OPERATORS_A_STEP
 from seqlift.deeplift.rulesets import assign
-from seqlift.errors import ShapeError
+from seqlift.errors import ShapeError, UsageError
 from seqlift.model.capture import Captured, capture, fixed_length
 from seqlift.model.load import LoadedModel, load_model
+from seqlift.model.passes import PASSES, optimise
 from seqlift.model.targets import select_target
 
 __all__ = ["Description", "describe"]
@@ -44,6 +45,7 @@ def describe(
     target: str | None = None,
     target_activation: str = "auto",
     rules: str = "rescale",
+    optimized: bool = False,
 ) -> Description:
     """Load a model and say what it is.
 
@@ -59,6 +61,8 @@ def describe(
         "auto" or "keep".
     rules : str
         The set of rules that element-wise operators are shown with.
+    optimized : bool
+        Show the graph as it is run: with a target, batch norm folded and channels last.
 
     Returns
     -------
@@ -81,6 +85,10 @@ def describe(
         facts["target"] = targeted.name
         if targeted.activation:
             facts["target"] += f" (the logit below the final {targeted.activation})"
+    if optimized:
+        n_before = len(graph.graph.nodes)
+        graph = _optimized(graph, target)
+        facts["optimized"] = f"{', '.join(PASSES)}: {n_before} nodes to {len(graph.graph.nodes)}"
     operators = operator_table(graph.graph, assign(graph.graph, rules))
     facts["rules"] = rules
     missing = sum(bool(use.problem) for use in operators)
@@ -90,6 +98,12 @@ def describe(
     if recurrence := _recurrence(graph.graph):
         facts["recurrent"] = recurrence
     return Description(facts, operators, missing == 0)
+
+
+def _optimized(graph: fx.GraphModule, target: str | None) -> fx.GraphModule:
+    if target is None:
+        raise UsageError("a graph is made ready for a target; give --target as well")
+    return optimise(graph)
 
 
 def _recurrence(graph: fx.Graph) -> str:

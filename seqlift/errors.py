@@ -14,11 +14,14 @@
     │   ├─ UnsupportedOperatorError  operators without a rule, all of them at once
     │   ├─ ShapeError                the model and the input do not fit each other
     │   └─ TargetError               the target does not name one number a sequence
+    ├─ MemoryShortError              one pair is too large for the memory there is
     ├─ IncompleteError               completeness failed and `--on-incomplete fail` was asked for
     └─ OutputError                   a result cannot be written
 
     SeqliftWarning                   worth a line on stderr; never fatal
+    ├─ CompileWarning                the model runs without compiled code
     ├─ CompletenessWarning           contributions that do not sum to delta
+    ├─ MemoryWarning                 memory did not suffice for a batch; smaller ones follow
     ├─ ReferenceWarning              a sequence that has no other shuffle
     └─ InputDataWarning              odd but readable input (spaces for tabs)
 
@@ -28,11 +31,14 @@ where there is one.
 
 __all__ = [
     "CaptureError",
+    "CompileWarning",
     "CompletenessWarning",
     "GenomeError",
     "IncompleteError",
     "InputDataWarning",
     "InputError",
+    "MemoryShortError",
+    "MemoryWarning",
     "ModelError",
     "ModelLoadError",
     "OutputError",
@@ -100,6 +106,10 @@ class TargetError(ModelError):
     """The target does not name one number a sequence."""
 
 
+class MemoryShortError(SeqliftError):
+    """Memory does not suffice for one sequence and one reference."""
+
+
 class IncompleteError(SeqliftError):
     """Contributions do not sum to delta, and the caller asked for that to be an error."""
 
@@ -112,8 +122,16 @@ class SeqliftWarning(UserWarning):
     """Worth a line on stderr; never fatal by itself."""
 
 
+class CompileWarning(SeqliftWarning):
+    """The model runs without compiled code, slower; results are the same."""
+
+
 class CompletenessWarning(SeqliftWarning):
     """Contributions of some region do not sum to its delta from reference."""
+
+
+class MemoryWarning(SeqliftWarning):
+    """Memory did not suffice for a batch; smaller ones follow, with the same results."""
 
 
 class ReferenceWarning(SeqliftWarning):

@@ -7,6 +7,7 @@ it for arrays in memory and `pipeline.py` for files. No files and no genome here
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,27 +16,38 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from seqlift.deeplift.coverage import folds_batch, require_covered, require_own_rows
+from seqlift.deeplift.footprint import bytes_a_pair
 from seqlift.deeplift.interpreter import Multipliers, multipliers
 from seqlift.deeplift.methods import METHODS, Method, MethodOptions
-from seqlift.deeplift.rulesets import assign
+from seqlift.deeplift.rulesets import assign, lowered
+from seqlift.deeplift.runner import COMPILE, Runner
 from seqlift.deeplift.scores import (
     ESTIMATORS,
     Contributions,
     Part,
     combine,
+    join,
     part,
     relative_error,
+    widen,
 )
-from seqlift.errors import ShapeError, UnsupportedOperatorError, UsageError
+from seqlift.errors import (
+    MemoryShortError,
+    MemoryWarning,
+    ShapeError,
+    UnsupportedOperatorError,
+    UsageError,
+)
+from seqlift.memory import free_bytes, keep_freed_memory
 from seqlift.model.capture import Captured, capture
 from seqlift.model.load import LoadedModel
-from seqlift.model.lower import lower
+from seqlift.model.passes import optimise
 from seqlift.model.placement import find_device, place
 from seqlift.model.targets import select_target
 
 __all__ = ["PRECISIONS", "Explainer", "find_method"]
 
-# By name, the type of all that is not a convolution (see `seqlift.model.lower`).
+# By name, the type of all that is not a convolution (see `seqlift.deeplift.rules.lowered`).
 PRECISIONS = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -46,6 +58,9 @@ PRECISIONS = {
 # device with its own memory wants enough work to fill it.
 POSITIONS_ON_CPU = 50_000
 POSITIONS_ON_DEVICE = 2_000_000
+
+# Of the memory that is free, what a batch may take by estimate.
+SHARE_OF_MEMORY = 0.5
 
 # References drawn before their standard error is looked at again. Of fewer it says little.
 ROUND = 5
@@ -78,6 +93,9 @@ class Explainer:
         "auto" explains the logit below a final sigmoid or softmax; "keep" the output itself.
     batch_size : int or None
         Sequence-reference pairs at a time; None chooses by length and device.
+    compile : str
+        "on", "off", or "auto" to compile where the work to come is worth it; for the method
+        "deeplift".
 
     Raises
     ------
@@ -101,13 +119,15 @@ class Explainer:
         device: str | torch.device | None = None,
         target_activation: str = "auto",
         batch_size: int | None = None,
+        compile: str = "auto",
     ) -> None:
         _require_choice("precision", precision, tuple(PRECISIONS))
+        _require_choice("compile", compile, COMPILE)
         _require_choice("estimator", estimator, ESTIMATORS)
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size {batch_size} is not at least 1")
         self.method = find_method(method)
-        _require_fit(method, rules, estimator)
+        _require_fit(method, rules, estimator, precision)
         captured = as_captured(model, length)
         targeted = select_target(captured, target, target_activation)
         (require_covered if self.method.needs_rules else require_own_rows)(targeted.graph.graph)
@@ -118,15 +138,21 @@ class Explainer:
         self.estimator = estimator
         self.dtype = PRECISIONS[precision]
         self.device = find_device(device)
+        self._is_deeplift = method == "deeplift"
+        self._compile = compile if self._is_deeplift else "off"
+        self._pairs_left = 0
+        self._runners: dict[tuple[int, bool], Runner] = {}
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self._graph = place(targeted.graph, self.dtype, self.device)
         self.batch_size = batch_size or self._default_batch_size()
         self._options = replace(options or MethodOptions(), rows=self.batch_size)
-        self._is_deeplift = method == "deeplift"
-        self._graph = place(targeted.graph, self.dtype, self.device)
         self._require_independent_rows()
+        if self._is_deeplift:
+            self._graph = optimise(self._graph)
         self._rules = assign(self._graph.graph, rules)
         if precision == "bfloat16":
-            # Rounded by themselves, the terms of one sign no longer sum to those of both.
-            self._graph = lower(self._graph, keep=self._rules.steps)
+            self._rules = lowered(self._graph.graph, self._rules)
 
     def _require_independent_rows(self) -> None:
         """Refuse a model whose output for a sequence depends on the others in the batch.
@@ -147,8 +173,14 @@ class Explainer:
             )
 
     def _default_batch_size(self) -> int:
-        positions = POSITIONS_ON_CPU if self.device.type == "cpu" else POSITIONS_ON_DEVICE
-        return max(1, positions // (self.length or 1))
+        """Choose by cache on a CPU, by what keeps another device busy, and by what has room."""
+        is_cpu = self.device.type == "cpu"
+        pairs = (POSITIONS_ON_CPU if is_cpu else POSITIONS_ON_DEVICE) // (self.length or 1)
+        free = free_bytes() if is_cpu else torch.cuda.mem_get_info(self.device)[0]
+        if free is not None:
+            a_pair = bytes_a_pair(self._graph.graph, self.dtype)
+            pairs = min(pairs, int(SHARE_OF_MEMORY * free) // max(1, a_pair))
+        return max(1, pairs)
 
     def contribute(
         self,
@@ -193,14 +225,50 @@ class Explainer:
                 "expected a number between 0 and 1, such as 0.05"
             )
         n_references = references.shape[1]
+        self._pairs_left = max(self._pairs_left, len(one_hot) * n_references)
         at_once = n_references if reference_error is None else min(ROUND, n_references)
-        rows = max(1, self.batch_size // at_once)
-        found = []
-        for x, r in zip(torch.split(one_hot, rows), torch.split(references, rows), strict=True):
-            x = self._placed(x)
-            parts = self._rounds(x, r, reference_error or 0.0, at_once, keep_multipliers)
-            found.append(_widened(combine(x, parts), n_references))
-        return _joined(found)
+        found: list[Contributions] = []
+        done = 0
+        while done < len(one_hot):
+            here = slice(done, done + max(1, self.batch_size // at_once))
+            try:
+                x = self._placed(one_hot[here])
+                some = references[here]
+                parts = self._rounds(x, some, reference_error or 0.0, at_once, keep_multipliers)
+                found.append(widen(combine(x, parts), n_references))
+            except RuntimeError as error:
+                self._halve(error)
+                continue
+            done += len(x)
+        return join(found)
+
+    def expect(self, n_pairs: int) -> None:
+        """Say how many pairs of a sequence and a reference are to come, in all calls together.
+
+        With `compile` at "auto" it depends on that whether compiling is worth it; a call of which
+        nothing was said stands for itself.
+        """
+        self._pairs_left = n_pairs
+
+    def _halve(self, error: RuntimeError) -> None:
+        """Go on with half the batch where memory did not suffice; else raise the error again."""
+        if not is_out_of_memory(error):
+            raise error
+        if self.batch_size == 1:
+            raise MemoryShortError(
+                "memory does not suffice for one sequence and one reference "
+                f"({str(error).splitlines()[0]}); take a machine or a device with more"
+            ) from error
+        self.batch_size //= 2
+        self._options = replace(self._options, rows=self.batch_size)
+        self._runners.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f"memory did not suffice: going on with batches of {self.batch_size} pairs",
+            MemoryWarning,
+            stacklevel=3,
+        )
 
     def _rounds(
         self, one_hot: Tensor, references: Tensor, limit: float, at_once: int, keep: bool
@@ -227,19 +295,35 @@ class Explainer:
         # Parts of one size: a small last one would pay for the sequence lane all the same.
         n_parts = math.ceil(references.shape[1] / self.batch_size)
         pieces = torch.tensor_split(references, n_parts, dim=1)
-        return [
-            self._part(one_hot, self._placed(piece), keep)._replace(rows=rows) for piece in pieces
-        ]
+        runner = self._runner(len(one_hot), pieces[0].shape[1], keep)
+        return [self._part(runner, one_hot, piece)._replace(rows=rows) for piece in pieces]
 
-    def _part(self, one_hot: Tensor, references: Tensor, keep: bool) -> Part:
-        return part(
-            one_hot,
-            references,
-            self._multipliers(one_hot, references),
-            compares=self.method.compares,
-            estimator=self.estimator,
-            keep_multipliers=keep,
-        )
+    def _part(self, runner: Runner, one_hot: Tensor, references: Tensor) -> Part:
+        # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
+        references = references.to(self.device, non_blocking=True)
+        found = Part(*runner(one_hot, references, self._pairs_left))
+        self._pairs_left = max(0, self._pairs_left - len(references) * references.shape[1])
+        return found
+
+    def _runner(self, n_regions: int, n_references: int, keep: bool) -> Runner:
+        """Return what runs batches of so many references."""
+        rows = max(n_regions, 1, self.batch_size // n_references)
+
+        def score(one_hot: Tensor, references: Tensor) -> tuple[Tensor | None, ...]:
+            references = references.to(self.dtype)
+            found = part(
+                one_hot,
+                references,
+                self._multipliers(one_hot, references),
+                compares=self.method.compares,
+                estimator=self.estimator,
+                keep_multipliers=keep,
+            )
+            return tuple(found)[:-1]
+
+        if (rows, keep) not in self._runners:
+            self._runners[rows, keep] = Runner(score, self._compile, rows)
+        return self._runners[rows, keep]
 
     def _multipliers(self, one_hot: Tensor, references: Tensor) -> Multipliers:
         if not self._is_deeplift:
@@ -251,6 +335,11 @@ class Explainer:
     def _placed(self, array: Tensor) -> Tensor:
         # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
         return array.to(self.device, non_blocking=True).to(self.dtype)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether an error of torch is that memory, of a device or of the host, did not suffice."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def as_captured(
@@ -289,7 +378,11 @@ def find_method(name: str) -> Method:
     return METHODS[name]
 
 
-def _require_fit(method: str, rules: str | Mapping[str, str], estimator: str) -> None:
+def _require_fit(
+    method: str, rules: str | Mapping[str, str], estimator: str, precision: str
+) -> None:
+    if precision == "bfloat16" and method != "deeplift":
+        raise UsageError(f"precision bfloat16 goes with the method deeplift, not with {method}")
     if rules != "rescale" and method != "deeplift":
         raise UsageError(f"rules {rules!r} go with the method deeplift, not with {method}")
     if estimator != "plain" and not METHODS[method].compares:
@@ -301,27 +394,3 @@ def _require_fit(method: str, rules: str | Mapping[str, str], estimator: str) ->
 def _require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UsageError(f"{option} {value!r} is unknown; it is one of {', '.join(choices)}")
-
-
-def _widened(found: Contributions, n_references: int) -> Contributions:
-    """Fill up to as many references as were offered, NaN where none was used."""
-
-    def fill(value: Tensor) -> Tensor:
-        missing = (len(value), n_references - value.shape[1], *value.shape[2:])
-        return torch.cat([value, value.new_full(missing, torch.nan)], 1)
-
-    if found.delta.shape[1] == n_references:
-        return found
-    return found._replace(
-        delta=fill(found.delta),
-        completeness_error=fill(found.completeness_error),
-        prediction_reference=fill(found.prediction_reference),
-        multipliers=None if found.multipliers is None else fill(found.multipliers),
-    )
-
-
-def _joined(found: list[Contributions]) -> Contributions:
-    def join(values: tuple[Tensor | None, ...]) -> Tensor | None:
-        return None if values[0] is None else torch.cat([v for v in values if v is not None])
-
-    return Contributions(*map(join, zip(*found, strict=True)))  # type: ignore[arg-type]

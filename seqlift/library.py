@@ -44,6 +44,7 @@ def contributions(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
+    compile: str = "auto",
     target_activation: str = "auto",
     keep_multipliers: bool = False,
 ) -> Contributions:
@@ -86,6 +87,8 @@ def contributions(
         None takes a CUDA device if there is one.
     precision : str
         "float32", "float64", or "bfloat16" for the convolutions.
+    compile : str
+        "on", "off", or "auto" to compile where the call is long enough; see `seqlift score`.
     target_activation : str
         "auto" explains the logit below a final sigmoid or softmax; "keep" the output itself.
     keep_multipliers : bool
@@ -138,6 +141,7 @@ def contributions(
         options=options,
         estimator=estimator,
         precision=precision,
+        compile=compile,
         device=device,
         target_activation=target_activation,
         batch_size=batch_size,

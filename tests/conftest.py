@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 
 # Before torch and numpy read it, once: small operators are slower on two threads.
@@ -9,6 +10,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+
+class ByCapture(LoadScopeScheduling):
+    """Keeps in one process what shares captures: the tests of a file, or of a group of the zoo."""
+
+    def _split_scope(self, nodeid):
+        group = re.search(r"@zoo\d+", nodeid)
+        return group[0] if group else nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByCapture(config, log)
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Name the group of a zoo model in the test's id, all that the scheduler sees of a test."""
+    zoo = sys.modules.get("tests.zoo")  # tests of text and files need not wait for it
+    if zoo and argname == "name" and isinstance(val, str) and val in zoo.ZOO:
+        return f"{val}@zoo{zoo.group_of(val)}"
+    return None
 
 
 def pytest_generate_tests(metafunc):

@@ -3,54 +3,96 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from seqlift.deeplift.scores import Contributions
 from seqlift.explain import Explainer
 from seqlift.model.capture import Captured, capture
+from seqlift.model.placement import place
+from seqlift.model.targets import select_target
 from seqlift.sequence.onehot import from_indices
 from seqlift.sequence.shuffle import dinucleotide_shuffle
-from tests.zoo import LENGTH, ZOO, build
+from tests.zoo import LENGTH, ZOO, build, group_of
 
 COMPLETE = 1e-10  # completeness error over the mean |delta|, float64
-GROUP = 12
 
 
 class _Together(nn.Module):
-    """Several models side by side, so that capture's half second is paid once for all."""
+    """Several models side by side."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, models: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.names = names
-        self.models = nn.ModuleList(build(name) for name in names)
+        self.models = nn.ModuleList(models)
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {name: model(x) for name, model in zip(self.names, self.models, strict=True)}
+    def forward(self, x: Tensor) -> list[object]:
+        return [model(x) for model in self.models]
+
+
+def capture_together(models: Sequence[nn.Module], length: int = LENGTH) -> list[Captured]:
+    """Capture models of one type at once, because torch takes half a second for any, however small.
+
+    Each result is that of its model alone, but for the names of nodes and weights.
+    """
+    whole = capture(_Together(models), length)
+    return [_one_of(whole, index) for index in range(len(models))]
+
+
+def _one_of(whole: Captured, index: int) -> Captured:
+    """Return the part of a capture of models side by side that belongs to one of them."""
+    leaves = dict(zip(whole.outputs, whole.graph.graph.output_node().args[0], strict=True))
+    own = {name: leaf for name, leaf in leaves.items() if name.split(".")[0] == str(index)}
+    part, copies = fx.Graph(), {}
+    needed = _ancestors(own.values())
+    for node in whole.graph.graph.nodes:
+        if node in needed or node.op == "placeholder":
+            copies[node] = part.node_copy(node, copies.__getitem__)
+    part.output(fx.node.map_arg(tuple(own.values()), copies.__getitem__))
+    names = tuple(name.partition(".")[2] or "0" for name in own)
+    return whole._replace(graph=fx.GraphModule(whole.graph, part), outputs=names)
+
+
+def _ancestors(leaves: Iterable[object]) -> set[fx.Node]:
+    """Return the nodes among some values, and all that these are made from."""
+    found, ahead = set(), [leaf for leaf in leaves if isinstance(leaf, fx.Node)]
+    while ahead:
+        node = ahead.pop()
+        if node not in found:
+            found.add(node)
+            ahead += node.all_input_nodes
+    return found
 
 
 @functools.cache
-def _captured_group(first: int) -> Captured:
-    return capture(_Together(list(ZOO)[first : first + GROUP]), LENGTH)
+def _captured_group(group: int) -> dict[str, Captured]:
+    names = [name for name in ZOO if group_of(name) == group]
+    return dict(zip(names, capture_together([build(name) for name in names]), strict=True))
+
+
+def captured(name: str) -> Captured:
+    """Return a zoo model as a graph, in float64; shared, so leave it as it is."""
+    return _captured_group(group_of(name))[name]
 
 
 @functools.cache
-def explainer(
-    name: str,
-    precision: str = "float64",
-    device: str = "cpu",
-    target: int = 0,
-    rules: str = "rescale",
-) -> Explainer:
-    """Return an explainer of one output of a zoo model; shared, so leave it as it is."""
-    place = list(ZOO).index(name)
-    captured = _captured_group(place - place % GROUP)
-    return Explainer(
-        captured, target=f"{name}.{target}", precision=precision, device=device, rules=rules
-    )
+def zoo_graph(
+    name: str, dtype: torch.dtype = torch.float64, device: str = "cpu", target: int = 0
+) -> fx.GraphModule:
+    """Return the graph of one output of a zoo model as methods take it; shared."""
+    targeted = select_target(captured(name), target, "keep")
+    return place(targeted.graph, dtype, torch.device(device))
+
+
+@functools.cache
+def explainer(name: str, precision: str = "float64", device: str = "cpu", **options) -> Explainer:
+    """Return an explainer of a zoo model; shared, so leave it as it is.
+
+    `options` are any others of Explainer's that can be keys of a dict.
+    """
+    return Explainer(captured(name), precision=precision, device=device, **options)
 
 
 @functools.cache

@@ -24,11 +24,12 @@ LAYERS = (
         | {"faithfulness", "findings", "probe", "sampled"}
         | {"opening", "pilot", "pilot_choice", "pilot_figure", "pilot_report", "pilot_runs"}
         | {"pilot_sample", "pilot_settings"}
-        | {"schemes", "genome_pool", "own_references", "scoring", "reporting"},
+        | {"schemes", "genome_pool", "own_references", "scoring", "reporting"}
+        | {"batches", "explaining", "preparing", "processes", "stages", "workers"},
     ),
     ({"explain", "library"},),
     ({"genome"}, {"sequence"}, {"model"}, {"deeplift"}, {"output"}, {"logo"}),
-    ({"errors"},),
+    ({"errors"}, {"memory"}),
 )
 
 # What siblings know of each other after all.
@@ -40,7 +41,9 @@ EXCEPTIONS = {
 }
 
 # A part that knows less than all that is below it.
-ONLY = {part: {"sequence", "model", "deeplift", "errors"} for part in ("explain", "library")}
+ONLY = {
+    part: {"sequence", "model", "deeplift", "errors", "memory"} for part in ("explain", "library")
+}
 
 # Libraries that a part does without, at all or until one of its functions is called.
 WITHOUT = {

@@ -15,6 +15,7 @@ from torch import nn
 LENGTH = 24
 CHANNELS = 6
 ZOO: dict[str, Callable[[], nn.Module]] = {}
+GROUP = 12  # models that are captured together, and tested in one process (see conftest.py)
 
 
 class Net(nn.Module):
@@ -44,6 +45,11 @@ def build(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Mo
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2.0)
     return model
+
+
+def group_of(name: str) -> int:
+    """Return which models a model is captured with."""
+    return list(ZOO).index(name) // GROUP
 
 
 def add(name: str, function, *factories, shift=0.0) -> None:

@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
-from seqlift.deeplift.lanes import Lanes
+from seqlift.deeplift.lanes import Lanes, each_lane
 from seqlift.deeplift.registry import apply
+from seqlift.deeplift.rules.lowered import lowered_convolution
 from seqlift.deeplift.rules.revealcancel import reveal_cancel
 from seqlift.deeplift.rules.signed import STEPS
 from seqlift.deeplift.rulesets import Assignment
 from seqlift.deeplift.streams import Streams, by_sign, merge_all, merged
 
 __all__ = ["Multipliers", "multipliers"]
+
+aten = torch.ops.aten
 
 RESCALE = Assignment()
 
@@ -54,7 +57,21 @@ class _TwoLanes(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         self._name = n.name
-        return super().run_node(n)
+        if n.name not in self.rules.lowered:
+            return super().run_node(n)
+        after, rounded = lowered_convolution(n.target, *self.fetch_args_kwargs_from_env(n))
+        self._put_instead(n.args[0], rounded)
+        return after
+
+    def _put_instead(self, node: Any, value: Lanes) -> None:
+        """Let the other readers of a value read it as a convolution has rounded it."""
+        if node.op != "call_function":
+            return
+        self.env[node] = value
+        if node.target is aten.permute.default and len(node.users) == 1:
+            axes = node.args[1]
+            back = sorted(range(len(axes)), key=axes.__getitem__)
+            self._put_instead(node.args[0], each_lane(aten.permute.default, value, back))
 
     def placeholder(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         value = super().placeholder(target, args, kwargs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import fx
@@ -22,7 +22,7 @@ from seqlift.deeplift.rules.revealcancel import REVEALABLE
 from seqlift.deeplift.rules.signed import BATCH_NORM, DENSE, MOVES, SCALES, SUMS, step_of
 from seqlift.errors import UsageError
 
-__all__ = ["RULES", "RULE_SETS", "Assignment", "assign", "rules_name"]
+__all__ = ["RULES", "RULE_SETS", "Assignment", "assign", "lowered", "rules_name"]
 
 aten = torch.ops.aten
 
@@ -34,6 +34,17 @@ RULE_SETS = {
 }
 DEFAULT = "default"
 TAKE_PARTS = ("moved", "summed", "scaled", "rescaled")
+
+CONVOLUTIONS = {
+    aten.conv1d.default,
+    aten.conv1d.padding,
+    aten.conv2d.default,
+    aten.conv2d.padding,
+    aten.conv3d.default,
+    aten.conv3d.padding,
+    aten.conv_transpose1d.default,
+    aten.convolution.default,
+}
 
 RESHAPES = {*VIEWS, aten.view.default, aten.reshape.default, aten._unsafe_view.default}
 
@@ -49,10 +60,13 @@ class Assignment:
     steps : dict of str to str
         Nodes whose value is carried in two parts, and how their operator makes them (see
         `seqlift.deeplift.rules.signed.step_of`).
+    lowered : frozenset of str
+        Convolutions in bfloat16 (see `seqlift.deeplift.rules.lowered`).
     """
 
     reveal_cancel: frozenset[str] = frozenset()
     steps: Mapping[str, str] = field(default_factory=dict)
+    lowered: frozenset[str] = frozenset()
 
 
 def rules_name(rules: str | Mapping[str, str]) -> str:
@@ -90,6 +104,32 @@ def assign(graph: fx.Graph, rules: str | Mapping[str, str]) -> Assignment:
     _require_known(base, mapping, candidates)
     revealed = {n for n in candidates if _rule(n, base, mapping, varying) == "reveal-cancel"}
     return Assignment(frozenset(node.name for node in revealed), _steps(graph, varying, revealed))
+
+
+def lowered(graph: fx.Graph, rules: Assignment) -> Assignment:
+    """Take every convolution that can be down to bfloat16.
+
+    Parameters
+    ----------
+    graph : fx.Graph
+        That the rules were assigned for.
+    rules : Assignment
+
+    Returns
+    -------
+    Assignment
+        Layers whose terms are sorted by sign stay in float32: rounded by themselves, the terms of
+        one sign no longer sum to those of both.
+    """
+    varying = varying_nodes(graph)
+    found = {
+        node.name
+        for node in graph.nodes
+        if node.target in CONVOLUTIONS
+        and varying_arguments(node, varying) == {0}
+        and node.name not in rules.steps
+    }
+    return replace(rules, lowered=frozenset(found))
 
 
 def _is_element_wise(node: fx.Node) -> bool:

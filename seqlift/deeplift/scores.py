@@ -27,8 +27,10 @@ __all__ = [
     "combine",
     "completeness_tolerance",
     "is_incomplete",
+    "join",
     "part",
     "relative_error",
+    "widen",
 ]
 
 ESTIMATORS = ("plain", "base-marginal")
@@ -242,3 +244,29 @@ def is_incomplete(contributions: Contributions, precision: str = "float32") -> T
         torch.arange(error.shape[1], device=error.device) < contributions.n_references[:, None]
     )
     return is_used & ~(error <= completeness_tolerance(contributions, precision))
+
+
+def widen(found: Contributions, n_references: int) -> Contributions:
+    """Fill up to as many references as were offered, NaN where none was used."""
+
+    def fill(value: Tensor) -> Tensor:
+        missing = (len(value), n_references - value.shape[1], *value.shape[2:])
+        return torch.cat([value, value.new_full(missing, torch.nan)], 1)
+
+    if found.delta.shape[1] == n_references:
+        return found
+    return found._replace(
+        delta=fill(found.delta),
+        completeness_error=fill(found.completeness_error),
+        prediction_reference=fill(found.prediction_reference),
+        multipliers=None if found.multipliers is None else fill(found.multipliers),
+    )
+
+
+def join(found: Sequence[Contributions]) -> Contributions:
+    """Put the contributions of batches of regions together, in their order."""
+
+    def along_regions(values: tuple[Tensor | None, ...]) -> Tensor | None:
+        return None if values[0] is None else torch.cat([v for v in values if v is not None])
+
+    return Contributions(*map(along_regions, zip(*found, strict=True)))  # type: ignore[arg-type]

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 
+from seqlift.deeplift.coverage import folds_batch
 from seqlift.deeplift.interpreter import _TwoLanes, multipliers
 from seqlift.deeplift.lanes import Lanes
 from seqlift.deeplift.rulesets import assign
 from seqlift.deeplift.streams import Streams
 from seqlift.model.placement import place
-from tests.helpers import explainer
+from tests.helpers import zoo_graph
 from tests.zoo import LENGTH, ZOO
 
 META = torch.device("meta")
@@ -44,12 +45,11 @@ def everything(value):
 @pytest.mark.parametrize("name", ZOO)
 @pytest.mark.parametrize("rules", ["rescale", "reveal-cancel"])
 def test_a_model_runs_on_a_device_without_help_from_the_host(name, rules):
-    explained = explainer(name, "float32")
-    graph = place(explained._graph, torch.float32, META)
+    graph = place(zoo_graph(name, torch.float32), torch.float32, META)
     one_hot = torch.empty(REGIONS, 4, LENGTH, device=META)
     references = torch.empty(REGIONS, REFERENCES, 4, LENGTH, device=META)
     assigned = assign(graph.graph, rules)
-    repeat = explained.repeats_sequence
+    repeat = folds_batch(graph.graph)
     found = multipliers(graph, one_hot, references, repeat=repeat, rules=assigned)
     assert found.multipliers.shape == references.shape
     assert {t.device for t in found} == {META}

@@ -237,7 +237,7 @@ class BothWays(nn.Module):
         self.last = nn.Linear(3, 1)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        x = F.avg_pool1d(self.conv(x), 6).transpose(1, 2)
+        x = F.avg_pool1d(self.conv(x), 8).transpose(1, 2)
         found = {}
         for name, layer in self.layers.items():
             for way, steps in (("whole", layer(x)[0]), ("unrolled", Unrolled(layer)(x))):

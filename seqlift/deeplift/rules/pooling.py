@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from seqlift.deeplift.lanes import Lanes, each_lane, flat, paired
+from seqlift.deeplift.lanes import Lanes, each_lane, flat, paired, with_multiplier
 from seqlift.deeplift.registry import apply, register
 from seqlift.deeplift.slope import is_near_zero, slope
 
@@ -139,10 +139,44 @@ def _first_of_two(values: Lanes) -> Lanes:
     return Lanes((values.sequence, None), (values.reference, None))
 
 
+# Candidates that are cheaper to compare one by one than to look up by position.
+FEW = 16
+
+
+def _among_few(value: Lanes, axis: int) -> Lanes:
+    """Apply the rule along one short axis, which is kept: element-wise, without scattering."""
+    x, x0 = paired(value)
+    after = x.dim() - value.reference.dim()  # one more where references have an axis of their own
+    (y, wins), (y0, wins0) = _winner(x, axis + after), _winner(x0, axis + after)
+    top = torch.maximum(y, y0)
+    shares = wins * (top - y0) + wins0 * (y - top)
+    delta_in = x - x0
+    near_zero = is_near_zero(delta_in, (x + x0) / 2, kinked=True)
+    derivative = wins.to(shares.dtype).expand_as(shares)
+    multiplier = flat(slope(shares, delta_in, derivative, near_zero), value.reference)
+    at_sequence = y.squeeze(1) if after else y
+    return Lanes(
+        at_sequence, with_multiplier(value.reference, flat(y0, value.reference), multiplier)
+    )
+
+
+def _winner(value: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Return the maximum along an axis, kept, and which element it is: the first of equal ones."""
+    n = value.shape[axis]
+    best = value.amax(axis, keepdim=True)
+    places = torch.arange(n, device=value.device, dtype=value.dtype)
+    places = places.reshape(n, *[1] * (value.dim() - 1 - axis))
+    first = torch.where(value == best, places, n).amin(axis, keepdim=True)
+    return best, first == places
+
+
 def _over_axes(value: Lanes, axes: Any, keepdim: bool) -> Lanes:
     rank = value.sequence.dim()
     axes = [axes] if isinstance(axes, int) else list(axes) or list(range(rank))
     axes = sorted(axis % rank for axis in axes)
+    if len(axes) == 1 and axes[0] > 0 and value.sequence.shape[axes[0]] <= FEW:
+        kept = _among_few(value, axes[0])
+        return kept if keepdim else each_lane(lambda lane: lane.squeeze(axes[0]), kept)
     moved = each_lane(lambda lane: lane.movedim(axes, list(range(-len(axes), 0))), value)
 
     def maximum(flattened: Tensor) -> Maximum:

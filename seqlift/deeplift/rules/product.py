@@ -16,7 +16,7 @@ from torch import Tensor
 from seqlift.deeplift.lanes import Lanes, each_lane, is_floating, midpoint
 from seqlift.deeplift.registry import apply, register
 
-__all__: list[str] = []
+__all__ = ["value_of"]
 
 aten = torch.ops.aten
 
@@ -36,13 +36,18 @@ class _ValueOf(torch.autograd.Function):
         return None, gradients[0]
 
 
+def value_of(value: Tensor, expression: Tensor) -> Tensor:
+    """Return a value that takes its derivatives from another expression of the same shape."""
+    return _ValueOf.apply(value, expression)  # type: ignore[no-any-return,no-untyped-call]
+
+
 def _product(operator: Any, a: Lanes, b: Lanes) -> Lanes:
     middle_a, middle_b = midpoint(a), midpoint(b)
     value = operator(a.reference.detach(), b.reference.detach())
     expression = operator(a.reference, middle_b) + operator(middle_a, b.reference)
     return Lanes(
         operator(a.sequence, b.sequence),
-        _ValueOf.apply(value, expression),  # type: ignore[no-untyped-call]
+        value_of(value, expression),
     )
 
 

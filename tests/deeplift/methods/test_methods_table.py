@@ -1,6 +1,5 @@
 """What the table says of each method, what options allow, and laws over the zoo."""
 
-import functools
 import inspect
 
 import pytest
@@ -8,24 +7,17 @@ import torch
 
 from seqlift.deeplift.methods import METHODS, MethodOptions
 from seqlift.errors import UsageError
-from tests import zoo
 from tests.deeplift.methods.nets import (
     assert_close,
     graph_named,
-    graph_of,
     sequences,
     zeros_for,
 )
-from tests.helpers import with_shuffles
+from tests.helpers import model, with_shuffles, zoo_graph
 
 QUICK = MethodOptions(steps=3, window=9, stride=8, rows=64)
 
 methods = pytest.mark.parametrize("method", METHODS)
-
-
-@functools.cache
-def zoo_graph(name, dtype=torch.float64, device="cpu"):
-    return graph_of(zoo.build(name), zoo.LENGTH, dtype=dtype, device=device)
 
 
 def references_for(method, one_hot, references):
@@ -144,7 +136,7 @@ def test_the_gradient_is_the_original_modules(name):
     one_hot = with_shuffles()[0].double()
     found = METHODS["gradient-input"].run(zoo_graph(name), one_hot, zeros_for(one_hot), QUICK)
     source = one_hot.clone().requires_grad_()
-    prediction = zoo.build(name)(source)[:, 0]
+    prediction = model(name)(source)[:, 0]
     (expected,) = torch.autograd.grad(prediction.sum(), source)
     assert_close(found.multipliers[:, 0], expected, 1e-11)
     assert_close(found.prediction, prediction.detach())

@@ -10,7 +10,7 @@ from seqlift.deeplift.methods import locality
 from seqlift.deeplift.methods.mutagenesis import mutagenesis
 from seqlift.deeplift.methods.options import MethodOptions
 from seqlift.explain import Explainer
-from tests.helpers import explainer, model, random_sequences
+from tests.helpers import model, random_sequences, zoo_graph
 from tests.zoo import LENGTH, ZOO
 
 ROWS = MethodOptions(rows=50)
@@ -56,7 +56,7 @@ def test_scores_are_those_of_one_substitution_at_a_time(name, monkeypatch):
         predictions = model(name)(one_hot)[:, 0]
     for worth in (math.inf, -1.0):
         monkeypatch.setattr(locality, "WORTH", worth)
-        found = mutagenesis(explainer(name)._graph, one_hot, no_references(one_hot), ROWS)
+        found = mutagenesis(zoo_graph(name), one_hot, no_references(one_hot), ROWS)
         # Predictions may be thousands of times what a substitution changes.
         assert_same(found.multipliers[:, 0], expected, 1e-11)
         torch.testing.assert_close(found.prediction, predictions, rtol=1e-12, atol=1e-14)
@@ -65,7 +65,7 @@ def test_scores_are_those_of_one_substitution_at_a_time(name, monkeypatch):
 def test_predictions_and_shapes_are_those_of_all_methods():
     one_hot = sequences(3)
     references = torch.rand(3, 2, 4, LENGTH, dtype=torch.float64)
-    found = mutagenesis(explainer("residual")._graph, one_hot, references, ROWS)
+    found = mutagenesis(zoo_graph("residual"), one_hot, references, ROWS)
     with torch.no_grad():
         expected = model("residual")(references.flatten(0, 1))[:, 0].reshape(3, 2)
     torch.testing.assert_close(found.prediction_reference, expected, rtol=1e-12, atol=1e-14)
@@ -76,7 +76,7 @@ def test_predictions_and_shapes_are_those_of_all_methods():
 def test_where_there_is_no_base_there_is_no_score():
     one_hot = sequences()
     one_hot[0] = 0
-    graph = explainer("residual")._graph
+    graph = zoo_graph("residual")
     found = mutagenesis(graph, one_hot, no_references(one_hot), ROWS).multipliers[:, 0]
     assert (found[0] == 0).all()
     assert (found[1][:, ~one_hot[1].any(0)] == 0).all()
@@ -85,7 +85,7 @@ def test_where_there_is_no_base_there_is_no_score():
 
 def test_scores_are_centred_over_the_bases():
     one_hot = sequences()
-    graph = explainer("max-pool then relu")._graph
+    graph = zoo_graph("max-pool then relu")
     found = mutagenesis(graph, one_hot, no_references(one_hot), ROWS).multipliers[:, 0]
     torch.testing.assert_close(found.sum(1), torch.zeros_like(found.sum(1)), rtol=0, atol=1e-14)
 
@@ -102,7 +102,7 @@ def test_a_linear_model_gives_its_weights_less_their_mean():
 @pytest.mark.parametrize("name", ["residual", "GRU", "siamese in one batch"])
 def test_a_region_does_not_know_its_batch(name):
     one_hot = sequences(5)
-    graph = explainer(name)._graph
+    graph = zoo_graph(name)
     together = mutagenesis(graph, one_hot, no_references(one_hot), ROWS)
     for i in (0, 4):
         some = one_hot[i : i + 1]

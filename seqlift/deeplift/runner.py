@@ -1,0 +1,160 @@
+"""One function of a batch, run for many batches: by its rules, or compiled.
+
+Compiling takes from ten seconds to a minute. It is worth that when what it saves of the work that
+is left is more; nobody wants to wait for a compiler on a job of a few seconds. So the first batches
+are run rule by rule and timed.
+"""
+
+# ruff: noqa: ANN401  (the function returns what it returns)
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from seqlift.deeplift.program import write_program
+from seqlift.errors import CompileWarning
+
+__all__ = ["COMPILE", "Runner"]
+
+COMPILE = ("auto", "on", "off")
+
+# What compiling costs on two cores, generously, and what it saves of the time of a batch: between
+# 35 and 60 % on the convolutional networks of workflows/benchmark.
+COMPILE_SECONDS = 60.0
+SAVED = 1 / 3
+
+
+class Runner:
+    """Runs a function of sequences and references.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(one_hot, references)``, nested tuples of tensors of shape (region, ...) from
+        tensors of shape (region, ...); each region by itself.
+    compile : str
+        "on", "off", or "auto": when the work that is left is worth it.
+    rows : int
+        Regions in a whole batch. Compiled code takes that many and no other number.
+
+    Attributes
+    ----------
+    is_compiled : bool
+        Whether compiled code has been run.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor, Tensor], Any],
+        compile: str = "auto",
+        rows: int = 1,
+    ) -> None:
+        self._function = function
+        self._mode = compile
+        self._rows = rows
+        self._compiled: dict[Any, Callable[[Tensor, Tensor], Any] | None] = {}
+        self._seconds = math.inf  # a pair, rule by rule
+        self.is_compiled = False
+
+    def __call__(self, one_hot: Tensor, references: Tensor, pairs_left: int = 0) -> Any:
+        """Run the function for a batch of at most `rows` regions.
+
+        Parameters
+        ----------
+        one_hot : Tensor, shape (region, base=4, position)
+        references : Tensor, shape (region, reference, base=4, position)
+        pairs_left : int
+            Pairs of a sequence and a reference still to come, these among them.
+
+        Returns
+        -------
+        What the function returns.
+        """
+        # A batch less than half full costs less as it is than filled up.
+        is_whole = 2 * len(one_hot) > self._rows
+        program = self._program(one_hot, references, pairs_left) if is_whole else None
+        if program is None:
+            return self._timed(one_hot, references)
+        self.is_compiled = True
+        found = program(_filled(one_hot, self._rows), _filled(references, self._rows))
+        return pytree.tree_map_only(Tensor, lambda leaf: leaf[: len(one_hot)], found)
+
+    def _timed(self, one_hot: Tensor, references: Tensor) -> Any:
+        """Run rule by rule, and remember the seconds a pair of the quickest batch."""
+        if self._mode != "auto":
+            return self._function(one_hot, references)
+        started = time.perf_counter()
+        found = self._function(one_hot, references)
+        if one_hot.is_cuda:
+            torch.cuda.synchronize(one_hot.device)
+        seconds = (time.perf_counter() - started) / (len(one_hot) * references.shape[1])
+        self._seconds = min(seconds, self._seconds)
+        return found
+
+    def _program(
+        self, one_hot: Tensor, references: Tensor, pairs_left: int
+    ) -> Callable[..., Any] | None:
+        """Return compiled code for batches like this one, or None."""
+        key = one_hot.shape[1:], one_hot.dtype, references.shape[1:], references.dtype
+        if key not in self._compiled and self._should_compile(pairs_left):
+            examples = _filled(one_hot, self._rows), _filled(references, self._rows)
+            self._compiled[key] = _compile(self._function, *examples)
+        return self._compiled.get(key)
+
+    def _should_compile(self, pairs_left: int) -> bool:
+        if self._mode != "auto":
+            return self._mode == "on"
+        is_timed = self._seconds < math.inf
+        return is_timed and SAVED * self._seconds * pairs_left > COMPILE_SECONDS
+
+
+def _filled(batch: Tensor, rows: int) -> Tensor:
+    """Fill a batch up with copies of its last row."""
+    missing = rows - len(batch)
+    return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing else batch
+
+
+def _compile(
+    function: Callable[..., Any], one_hot: Tensor, references: Tensor
+) -> Callable[..., Any] | None:
+    """Compile, or warn and return None: a run goes on without."""
+    if one_hot.device.type == "cpu" and not has_compiler():
+        _warn("no C++ compiler is on this machine; install g++ or clang++, or say --compile off")
+        return None
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # torch's own, to itself
+            program = write_program(function, (one_hot, references))
+            compiled = torch.compile(program, fullgraph=True, dynamic=False)
+            compiled(one_hot, references)
+    except Exception as error:  # the compiler raises whatever its many parts raise
+        _warn(f"torch.compile failed ({type(error).__name__}: {_first_line(error)})")
+        return None
+    return torch.no_grad()(compiled)  # the way back is part of the program
+
+
+def has_compiler() -> bool:
+    """Say whether there is a C++ compiler for torch to call."""
+    from torch._inductor import config  # importing it takes a second
+
+    names = config.cpp.cxx if isinstance(config.cpp.cxx, (list, tuple)) else [config.cpp.cxx]
+    return any(shutil.which(name) for name in names if name)
+
+
+def _warn(reason: str) -> None:
+    warnings.warn(
+        f"the model runs without compiling, slower: {reason}", CompileWarning, stacklevel=2
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else ""

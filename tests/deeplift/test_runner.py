@@ -1,0 +1,112 @@
+"""When a batch is compiled, and that it makes no difference but in time."""
+
+import pytest
+import torch
+
+from seqlift.deeplift import runner as module
+from seqlift.deeplift.runner import Runner
+from seqlift.errors import CompileWarning
+from tests.helpers import with_shuffles
+
+ROWS = 4
+
+
+def mean_difference(one_hot, references):
+    """A function of each region by itself, with something that is not a tensor beside it."""
+    difference = one_hot.unsqueeze(1) - references
+    return difference.mean(1), None, (difference.sum((2, 3)),)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Put the uncompiled program in the place of the compiled one, and count."""
+    made = []
+
+    def compile_(program, **_):
+        made.append(program)
+        return program
+
+    monkeypatch.setattr(module.torch, "compile", compile_)
+    return made
+
+
+def batch(n_regions, n_references=5):
+    return tuple(part.float() for part in with_shuffles(n_regions, n_references))
+
+
+def assert_same(found, expected):
+    torch.testing.assert_close(found[0], expected[0])
+    assert found[1] is None
+    torch.testing.assert_close(found[2][0], expected[2][0])
+
+
+@pytest.mark.parametrize("n_regions", [1, 2, 3, 4])
+def test_batches_of_any_size_give_the_same(compiled, n_regions):
+    run = Runner(mean_difference, "on", ROWS)
+    assert_same(run(*batch(n_regions)), mean_difference(*batch(n_regions)))
+    is_filled_up = n_regions > ROWS / 2
+    assert run.is_compiled == is_filled_up
+    assert len(compiled) == is_filled_up
+
+
+def test_one_program_serves_all_batches_of_a_kind(compiled):
+    run = Runner(mean_difference, "on", ROWS)
+    for n_regions in (4, 3, 4):
+        run(*batch(n_regions))
+    assert len(compiled) == 1
+    run(*batch(4, n_references=6))
+    assert len(compiled) == 2
+
+
+def test_off_never_compiles(compiled):
+    run = Runner(mean_difference, "off", ROWS)
+    run(*batch(4), 10**12)
+    run(*batch(4), 10**12)
+    assert not compiled and not run.is_compiled
+
+
+def test_auto_compiles_when_the_work_that_is_left_is_worth_it(compiled, monkeypatch):
+    monkeypatch.setattr(module, "COMPILE_SECONDS", 1e-3)
+    run = Runner(mean_difference, "auto", ROWS)
+    run(*batch(4), 10**9)
+    assert not compiled, "the first batch is timed"
+    run(*batch(4), 1)
+    assert not compiled, "there is nothing left to save"
+    run(*batch(4), 10**9)
+    assert len(compiled) == 1
+
+
+def test_auto_leaves_a_small_job_alone(compiled):
+    run = Runner(mean_difference, "auto", ROWS)
+    for _ in range(3):
+        run(*batch(4), 1000)
+    assert not compiled
+
+
+def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch, compiled):
+    monkeypatch.setattr(module, "has_compiler", lambda: False)
+    run = Runner(mean_difference, "on", ROWS)
+    with pytest.warns(CompileWarning, match="no C\\+\\+ compiler .*install g\\+\\+"):
+        found = run(*batch(4))
+    assert_same(found, mean_difference(*batch(4)))
+    run(*batch(4))  # says it once: a warning here is an error
+    assert not run.is_compiled
+
+
+def test_a_compiler_that_fails_is_no_end_of_the_run(monkeypatch):
+    def fails(program, **_):
+        raise RuntimeError("internal\nmany lines")
+
+    monkeypatch.setattr(module.torch, "compile", fails)
+    run = Runner(mean_difference, "on", ROWS)
+    with pytest.warns(CompileWarning, match="RuntimeError: internal\\)$"):
+        found = run(*batch(4))
+    assert_same(found, mean_difference(*batch(4)))
+
+
+def test_compiled_code_gives_the_same():
+    if not module.has_compiler():
+        pytest.skip("no C++ compiler")
+    run = Runner(mean_difference, "on", ROWS)
+    assert_same(run(*batch(3)), mean_difference(*batch(3)))
+    assert run.is_compiled
