@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -82,7 +82,7 @@ def open_source(options: Input, length: int, stack: ExitStack) -> Source:
     length : int
         Of the windows, bp.
     stack : ExitStack
-        Closes the genome.
+        Closes the genome and the regions.
 
     Returns
     -------
@@ -93,12 +93,14 @@ def open_source(options: Input, length: int, stack: ExitStack) -> Source:
     InputError
     """
     if options.fasta is not None:
-        return FastaSource(options.fasta, length)
+        return stack.enter_context(closing(FastaSource(options.fasta, length)))
     assert options.genome is not None
     assert options.regions is not None
     genome = Genome(options.genome, index=options.fai, contig_style=options.contig_style)
     stack.callback(genome.close)
-    return GenomeSource(genome, options.regions, length, options.edges)
+    return stack.enter_context(
+        closing(GenomeSource(genome, options.regions, length, options.edges))
+    )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqlift.batches import References
 from seqlift.errors import RegionError
 from seqlift.explain import Explainer
 from seqlift.faithfulness import correlation, median, spearman_brown
@@ -32,7 +33,7 @@ from seqlift.pilot_sample import Sample, draw_sample
 from seqlift.pilot_settings import FLAT, SETTINGS, PilotPlan
 from seqlift.schemes import open_schemes
 from seqlift.sequence.references import DEFAULT_SCHEME, find_unshufflable
-from seqlift.windows import References, Source, count_items, encode_windows
+from seqlift.windows import Source, count_items, encode_windows
 
 __all__ = ["pilot"]
 

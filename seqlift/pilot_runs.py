@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqlift.batches import MOST_REGIONS_AT_ONCE, References, batches
 from seqlift.explain import Explainer
 from seqlift.faithfulness import correlation
 from seqlift.pilot_sample import Sample
 from seqlift.pilot_settings import Setting
-from seqlift.windows import MOST_REGIONS_AT_ONCE, References, ahead, batches
+from seqlift.stages import ahead
 
 __all__ = ["PASSES", "Standard", "Tried", "score_standard"]
 

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 
 import seqlift
-from seqlift.deeplift.methods import MethodOptions
+from seqlift.batches import References
 from seqlift.explain import Explainer
-from seqlift.model.capture import capture
+from seqlift.explaining import explain
 from seqlift.model.load import LoadedModel, load_model
-from seqlift.opening import model_length, open_source, threads
+from seqlift.opening import open_source, threads
 from seqlift.output.atomic import check_targets, whole_files
 from seqlift.output.summary import write_summary
 from seqlift.plan import Plan
+from seqlift.preparing import expect, find_devices, prepare
 from seqlift.reporting import draw_logos, judge, summarise, write_tracks
 from seqlift.schemes import open_schemes
-from seqlift.scoring import Run, score
-from seqlift.windows import GenomeSource, References, Source, count_items
+from seqlift.scoring import Explain, Run, score
+from seqlift.windows import GenomeSource, Source, count_items
+from seqlift.workers import Workers
 
 __all__ = ["run"]
+
+CPU = torch.device("cpu")
 
 
 def run(
@@ -54,23 +59,36 @@ def run(
     -----
     CompletenessWarning, ReferenceWarning
     """
-    state = Run(plan)
+    devices = find_devices(plan.device)
+    state = Run(plan, n_devices=len(devices))
     check_targets(plan.files().values(), force=plan.force)
     with ExitStack() as stack:
         stack.enter_context(threads(plan.threads))
         model = load_model(plan.model, weights=plan.weights, allow_pickle=plan.allow_pickle)
-        explainers = _prepare(plan, model)
+        # Beside workers, what is prepared here only says that it can be.
+        explainers = prepare(plan, model, CPU if len(devices) > 1 else devices[0])
+        workers = stack.enter_context(Workers(plan, devices)) if len(devices) > 1 else None
         state.timed("prepare_model")
         source, provenance = _open(plan, explainers, stack)
         state.counts["rows"], state.counts["scored"] = count_items(source)
         state.timed("check_input")
         schemes = _open_schemes(state, source, explainers)
         state.timed("prepare_references")
-        attributes = _attributes(plan, model, explainers) | provenance
+        attributes = _attributes(plan, model, devices) | provenance
         files = plan.files(state.counts["scored"])
         paths = stack.enter_context(whole_files(*files.values(), force=plan.force))
         written = dict(zip(files, paths, strict=True))
-        results = score(state, source, schemes, explainers, written, attributes, progress)
+        expect(explainers, schemes, state.counts["scored"])
+        explain_batches: Explain = partial(
+            explain, schemes=schemes, explainers=explainers, reference_error=plan.reference_error
+        )
+        if workers is not None:
+            workers.begin(schemes, state.counts["scored"])
+            explain_batches = workers.explain
+            state.timed("start_workers")
+        results = score(
+            state, source, schemes, explainers, explain_batches, written, attributes, progress
+        )
         state.timed("score")
         tracks = write_tracks(plan, source, results, written)
         state.timed("write_tracks")
@@ -80,27 +98,6 @@ def run(
         write_summary(written["summary"], summary)
         judge(state, results)
     return summary
-
-
-def _prepare(plan: Plan, model: LoadedModel) -> list[Explainer]:
-    """Capture the model once and make one explainer a target."""
-    captured = capture(model.model, model_length(model, plan))
-    options = MethodOptions(steps=plan.steps, window=plan.window, stride=plan.stride)
-    return [
-        Explainer(
-            captured,
-            target=target,
-            rules=plan.rules,
-            method=plan.method,
-            options=options,
-            estimator=plan.estimator,
-            precision=plan.precision,
-            device=plan.device,
-            target_activation=plan.target_activation,
-            batch_size=plan.batch_size,
-        )
-        for target in plan.targets
-    ]
 
 
 def _open(
@@ -131,7 +128,7 @@ def _open_schemes(state: Run, source: Source, explainers: list[Explainer]) -> li
     )
 
 
-def _attributes(plan: Plan, model: LoadedModel, explainers: list[Explainer]) -> dict[str, Any]:
+def _attributes(plan: Plan, model: LoadedModel, devices: list[torch.device]) -> dict[str, Any]:
     """Return what every scores file says about how it was made; schemes add what is theirs."""
     return {
         "seqlift_version": seqlift.__version__,
@@ -144,7 +141,8 @@ def _attributes(plan: Plan, model: LoadedModel, explainers: list[Explainer]) -> 
         **_method_attributes(plan),
         "seed": plan.seed,
         "precision": plan.precision,
-        "device": str(explainers[0].device),
+        "compile": plan.compile,
+        "device": ",".join(map(str, devices)),
     }
 
 

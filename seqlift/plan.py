@@ -55,6 +55,7 @@ class Plan(Input):
     batch_size: int | None = None
     threads: int | None = None
     precision: str = "float32"
+    compile: str = "auto"
     overlap: str = "nearest"
     logos: int = 0
     on_incomplete: str = "warn"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from seqlift.batches import References
 from seqlift.errors import CompletenessWarning, IncompleteError, ReferenceWarning
 from seqlift.genome.regions import format_region
 from seqlift.logo import draw_logo, save_logo
@@ -17,7 +18,7 @@ from seqlift.output.hdf5 import ScoresFile
 from seqlift.plan import Plan
 from seqlift.results import TargetResults
 from seqlift.scoring import Run
-from seqlift.windows import References, Source
+from seqlift.windows import Source
 
 __all__ = ["draw_logos", "judge", "summarise", "write_tracks"]
 
@@ -34,7 +35,7 @@ def write_tracks(
             summaries[result.name] = write_bigwig(
                 written[f"track {result.name}"],
                 source.contigs,
-                scores.regions(),
+                scores,
                 scores.track,
                 overlap=plan.overlap,
             )
@@ -95,6 +96,7 @@ def summarise(
         },
         "seconds": state.seconds,
         "regions_per_second": state.counts["scored"] / scored,
+        "model_busy": state.explaining / scored / state.n_devices,
         "threads": torch.get_num_threads(),
     }
 

@@ -7,7 +7,7 @@ The files get their names from `seqlift.output.atomic`; nothing here renames any
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqlift.batches import Batch
 from seqlift.deeplift.scores import Contributions, is_incomplete
 from seqlift.logo import crop_about_core
 from seqlift.output.hdf5 import ScoredBatch, ScoresWriter
 from seqlift.output.regions_tsv import RegionRow
-from seqlift.windows import Batch, Item
+from seqlift.windows import Item
 
 __all__ = ["Completeness", "TargetResults"]
 
@@ -104,19 +105,21 @@ class TargetResults:
 
     def add(
         self, batch: Batch, is_unshufflable: NDArray[np.bool_], found: Contributions
-    ) -> dict[int, RegionRow]:
-        """Write a batch; return the rows of the table of regions by position in `batch.kept`."""
+    ) -> list[RegionRow]:
+        """Write a batch; return the rows of the table of regions, as `batch.kept` has them."""
         self.completeness.add(found)
         host = {name: _host(value) for name, value in found._asdict().items() if value is not None}
         windows = [item.window for item in batch.kept]
         self.writer.append(ScoredBatch(regions=windows, one_hot=batch.one_hot, **host))
         self._remember(host["scores"].sum(1))
-        rows = {}
-        for i, item in enumerate(batch.kept):
-            row = region_row(item, self.target, self.references)
-            if is_unshufflable[i]:
+        rows = []
+        for item, is_stuck, numbers in zip(
+            batch.kept, is_unshufflable, _numbers(batch, host), strict=True
+        ):
+            row = region_row(item, self.target, self.references, **numbers)
+            if is_stuck:
                 row = replace(row, status="unshufflable", reason=_NO_OTHER)
-            rows[i] = _with_scores(row, i, batch, host)
+            rows.append(row)
         return rows
 
     def _remember(self, tracks: NDArray[np.floating]) -> None:
@@ -140,31 +143,45 @@ def _host(value: Tensor) -> NDArray[Any]:
 _NO_OTHER = "no other shuffle exists, so all scores are 0"
 
 
-def _with_scores(
-    row: RegionRow, i: int, batch: Batch, host: Mapping[str, NDArray[Any]]
-) -> RegionRow:
-    """Fill in the numbers of region i of a batch."""
-    used = slice(int(host["n_references"][i]))
-    error, delta = host["completeness_error"][i, used], host["delta"][i, used]
-    track = np.abs(host["scores"][i].sum(0))
+def _numbers(batch: Batch, host: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, Any]]:
+    """Go through the regions of a batch with what the table says of the scores of each."""
+    n_used = host["n_references"]
+    is_used = np.arange(host["delta"].shape[1]) < n_used[:, None]
+    error, delta = host["completeness_error"], host["delta"]
+    track = np.abs(host["scores"].sum(1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.max(np.where(error == 0, 0.0, error / np.abs(delta)))
-    start = row.window_start or 0
-    return replace(
-        row,
-        prediction=float(host["prediction"][i]),
-        prediction_reference_mean=float(host["prediction_reference"][i, used].mean()),
-        delta_mean=float(delta.mean()),
-        n_references=len(delta),
-        completeness_error_max=float(error.max()),
-        completeness_error_relative=float(relative),
-        n_unknown=int((batch.one_hot[i].sum(0) == 0).sum()),
-        strongest_position=start + int(track.argmax()) if track.any() else None,
-    )
+        relative = np.where(error == 0, 0.0, error / np.abs(delta))
+
+    def mean(values: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(values.sum(1, dtype=np.float64, where=is_used) / n_used)
+
+    def largest(values: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(values.max(1, initial=-np.inf, where=is_used))
+
+    # No position is the strongest of a track without scores.
+    first = np.array([item.window.start for item in batch.kept], dtype=np.int64)
+    strongest = np.where(track.any(1), first + track.argmax(1), None)
+    columns = {
+        "prediction": host["prediction"].astype(np.float64),
+        "prediction_reference_mean": mean(host["prediction_reference"]),
+        "delta_mean": mean(delta),
+        "n_references": n_used,
+        "completeness_error_max": largest(error).astype(np.float64),
+        "completeness_error_relative": largest(relative).astype(np.float64),
+        "n_unknown": (batch.one_hot.max(1) == 0).sum(1),
+        "strongest_position": strongest,
+    }
+    for values in zip(*(column.tolist() for column in columns.values()), strict=True):
+        yield dict(zip(columns, values, strict=True))
 
 
-def region_row(item: Item, target: str = ".", references: str = ".") -> RegionRow:
-    """Return a row of the table of regions without scores, as one that was dropped has it."""
+def region_row(
+    item: Item,
+    target: str = ".",
+    references: str = ".",
+    **numbers: Any,  # noqa: ANN401  of several types
+) -> RegionRow:
+    """Return a row of the table of regions; without numbers, as one that was dropped has it."""
     region, window = item.region, item.window
     return RegionRow(
         row=region.row,
@@ -180,4 +197,5 @@ def region_row(item: Item, target: str = ".", references: str = ".") -> RegionRo
         reason=item.reason,
         target=target,
         references=references,
+        **numbers,
     )

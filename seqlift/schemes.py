@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlift.batches import References
 from seqlift.errors import UsageError
 from seqlift.genome_pool import collect_pool
 from seqlift.own_references import digest, read_references
@@ -32,7 +33,7 @@ from seqlift.sequence.references import (
     klet_of,
     make_references,
 )
-from seqlift.windows import GenomeSource, References, Source, encode_windows
+from seqlift.windows import GenomeSource, Source, encode_windows
 
 __all__ = [
     "FROM_REGIONS",
@@ -119,6 +120,11 @@ class _Own:
             "reference_digest": digest(self.path),
             "n_references": self.n_made,
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process opens the file again: the array may be larger than memory.
+        n_rows, _, _, length = self.array.shape
+        return _open_own, (self.path, n_rows, length)
 
     def make(self, one_hot: NDArray[np.uint8], rows: Sequence[int]) -> NDArray[Any]:
         is_base = one_hot.max(axis=1)[:, None, None]
@@ -259,10 +265,14 @@ def open_schemes(
             pool = collect_pool(source.genome, source.items(), length, n_references, seed=seed)
             return _Genomic(pool, n_references, seed)
         if _is_file(word):
-            return _Own(word, read_references(word, n_rows, length))
+            return _open_own(word, n_rows, length)
         return _Made(word, n_references, seed, frequency)
 
     return [opened(word) for word in words]
+
+
+def _open_own(path: str, n_rows: int, length: int) -> _Own:
+    return _Own(path, read_references(path, n_rows, length))
 
 
 def _background(text: str | None, source: Source, length: int) -> Background:

@@ -1,32 +1,34 @@
 """The loop of a run: batches of windows in, scores files and the table of regions out.
 
-The next batch is read, and the last one written, while the model works on this one.
+Reading, making references, the model and writing run at the same time, each on its own batch.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from seqlift.deeplift.scores import Contributions
+from seqlift.batches import Batch, References, read_batches
 from seqlift.explain import Explainer
+from seqlift.explaining import Explained
 from seqlift.output.hdf5 import ScoresWriter
 from seqlift.output.regions_tsv import RegionRow, RegionsWriter
 from seqlift.plan import Plan
 from seqlift.results import Completeness, TargetResults, region_row
-from seqlift.windows import Batch, References, Source, ahead, batches
+from seqlift.stages import ahead, behind
+from seqlift.windows import Source
 
-__all__ = ["Run", "score"]
+__all__ = ["Explain", "Run", "score"]
+
+Explain = Callable[[Iterator[Batch]], Generator[Explained, None, None]]
 
 
 @dataclass
@@ -44,6 +46,9 @@ class Run:
         Rows by what became of them.
     unshufflable : dict of str to int
         Sequences without another shuffle, by scheme.
+    explaining : float
+        Seconds that the model worked, summed over devices.
+    n_devices : int
     """
 
     plan: Plan
@@ -51,6 +56,8 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     unshufflable: dict[str, int] = field(default_factory=dict)
+    explaining: float = 0.0
+    n_devices: int = 1
 
     def timed(self, name: str) -> None:
         """Give the time since the last call to a stage."""
@@ -62,6 +69,7 @@ def score(
     source: Source,
     schemes: Sequence[References],
     explainers: Sequence[Explainer],
+    explain: Explain,
     written: dict[str, Path],
     attributes: dict[str, Any],
     progress: Callable[[int, int], None],
@@ -75,7 +83,9 @@ def score(
     source : Source
     schemes : sequence of References
     explainers : sequence of Explainer
-        One a target.
+        One a target; what is written about each.
+    explain : callable
+        Scores batches, here or on other devices.
     written : dict of str to Path
         Where to write, by the names of `Plan.files`.
     attributes : dict
@@ -97,20 +107,15 @@ def score(
             result = _open_result(state.plan, explainer, scheme, written, attributes)
             stack.enter_context(result.writer)
             results.append(result)
-        thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="seqlift-write"))
-        pending: Future[None] | None = None
+        read = stack.enter_context(closing(ahead(read_batches(source, length, schemes))))
+        explained = stack.enter_context(closing(explain(read)))
+        write = stack.enter_context(behind(partial(_write, state, results, table)))
         done = 0
-        for batch in ahead(batches(source, length, schemes)):
-            limit = state.plan.reference_error
-            pairs = product(explainers, batch.references)
-            found = [_contribute(e, batch, r, limit) for e, r in pairs]
-            if pending is not None:
-                pending.result()
-            pending = thread.submit(_write, state, batch, found, results, table)
-            done += len(batch.items)
+        for one in explained:
+            state.explaining += one.seconds
+            write(one)
+            done += len(one.batch.items)
             progress(done, state.counts["rows"])
-        if pending is not None:
-            pending.result()
     return results
 
 
@@ -138,30 +143,15 @@ def _open_result(
     )
 
 
-def _contribute(
-    explainer: Explainer, batch: Batch, references: NDArray[Any], limit: float | None
-) -> Contributions | None:
-    if not batch.kept:
-        return None
-    return explainer.contribute(
-        torch.from_numpy(batch.one_hot), torch.from_numpy(references), reference_error=limit
-    )
-
-
 def _write(
-    state: Run,
-    batch: Batch,
-    found: list[Contributions | None],
-    results: list[TargetResults],
-    table: RegionsWriter,
+    state: Run, results: list[TargetResults], table: RegionsWriter, explained: Explained
 ) -> None:
     """Write a batch to every scores file, and its rows to the table in the order of the input."""
+    batch, found, _ = explained
     n_schemes = len(batch.is_unshufflable)
-    rows: list[dict[int, RegionRow]] = [
-        result.add(batch, batch.is_unshufflable[i % n_schemes], scores)
-        if scores is not None
-        else {}
-        for i, (result, scores) in enumerate(zip(results, found, strict=True))
+    rows: list[list[RegionRow]] = [
+        results[i].add(batch, batch.is_unshufflable[i % n_schemes], scores)
+        for i, scores in enumerate(found)
     ]
     kept = 0
     for item in batch.items:

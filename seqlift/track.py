@@ -54,7 +54,7 @@ def write_track(
         return write_bigwig(
             path,
             sizes.contigs,
-            file.regions(),
+            file,
             lambda rows: file.track(rows, quantity),
             overlap=overlap,
         )

@@ -1,49 +1,38 @@
-"""From input files to batches of one-hot windows with their references.
+"""From input files to rows, and to the windows that are scored.
 
 Two sources: regions of a genome, and sequences of a FASTA. Both are read more than once: every row
-is checked before any work is done, and read again to be scored. Memory is bounded by a batch,
-except that input from a pipe is kept.
+is checked before any work is done, and read again to be scored. Memory does not grow with the
+input; what comes from a pipe is kept on the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlift.errors import RegionError, SequenceError
+from seqlift.errors import InputError, RegionError, SequenceError
 from seqlift.genome.bed import read_regions
 from seqlift.genome.fasta import Genome
 from seqlift.genome.records import read_fasta
 from seqlift.genome.regions import EdgePolicy, Region, apply_edge_policy, format_region, resize
-from seqlift.genome.text import source_name
+from seqlift.genome.text import source_name, spool
 from seqlift.sequence.onehot import encode, encode_many
 
 __all__ = [
-    "Batch",
     "FastaSource",
     "GenomeSource",
     "Item",
-    "References",
     "Source",
-    "ahead",
-    "batches",
     "count_items",
     "encode_windows",
     "first_length",
     "is_read_once",
 ]
-
-# Letters of references in one batch: enough rows for the shuffle to be quick, small beside a
-# model's activations.
-LETTERS_AT_ONCE = 4_000_000
-MOST_REGIONS_AT_ONCE = 128
 
 T = TypeVar("T")
 
@@ -104,7 +93,7 @@ class GenomeSource:
         self.genome = genome
         self._length = length
         self._edges = edges
-        self._read = _repeatable(read_regions, regions)
+        self._read = _Rows(read_regions, regions, RegionError)
         self._contig_of = genome.match_contigs(region.chrom for region in self._read())
 
     def items(self) -> Iterator[Item]:
@@ -114,6 +103,10 @@ class GenomeSource:
     def letters(self, item: Item) -> str:
         """Fetch a window from the genome, N past the ends of its chromosome."""
         return self.genome.fetch(item.window.chrom, item.window.start, item.window.end)
+
+    def close(self) -> None:
+        """Let go of the regions; the genome is the caller's."""
+        self._read.close()
 
     def _item(self, region: Region) -> Item:
         contig = self._contig_of[region.chrom]
@@ -141,7 +134,7 @@ class FastaSource:
         self.contigs: dict[str, int] | None = None
         self._length = length
         self._path = path
-        self._read = _repeatable(read_fasta, path)
+        self._read = _Rows(read_fasta, path, SequenceError)
 
     def items(self) -> Iterator[Item]:
         """Yield every sequence in the order of the file."""
@@ -158,76 +151,37 @@ class FastaSource:
         """Return the sequence that came with the row."""
         return item.letters
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self._read.close()
+
 
 def is_read_once(path: str) -> bool:
     """Tell whether an input can be read only once: `-` is stdin, and a shell's <(...) is a pipe."""
     return path == "-" or Path(path).is_fifo() or Path(path).is_char_device()
 
 
-def _repeatable(read: Callable[[str], Iterable[T]], path: str) -> Callable[[], Iterable[T]]:
-    """Return a function that reads an input from its start, every time."""
-    if not is_read_once(path):
-        return lambda: read(path)
-    kept = list(read(path))
-    return lambda: kept
+class _Rows(Generic[T]):
+    """The rows of an input, from its start every time they are asked for."""
+
+    def __init__(
+        self, read: Callable[[str, str], Iterable[T]], path: str, error: type[InputError]
+    ) -> None:
+        self._read, self._name = read, source_name(path)
+        self._kept = spool(path, error) if is_read_once(path) else None
+        self._path = path if self._kept is None else self._kept.name
+
+    def __call__(self) -> Iterable[T]:
+        return self._read(self._path, self._name)
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
 
 
 def first_length(path: str) -> int:
     """Return the length of the first sequence of a FASTA file, bp."""
     return len(next(iter(read_fasta(path)))[1])
-
-
-class References(Protocol):
-    """How the references of every sequence are made; `schemes.py` has the kinds there are.
-
-    Attributes
-    ----------
-    label : str
-        What names of files and tables call it.
-    n_made : int
-        References a sequence.
-    attributes : dict
-        What a result says of it.
-    """
-
-    label: str
-    n_made: int
-    attributes: dict[str, Any]
-
-    def make(self, one_hot: NDArray[np.uint8], rows: Sequence[int]) -> NDArray[Any]:
-        """Make references, shape (region, reference, base=4, position).
-
-        `rows` says which rows of the input the sequences are, counting from 0.
-        """
-
-    def find_unshufflable(self, one_hot: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell which sequences have no reference but themselves, shape (region,)."""
-
-
-class Batch(NamedTuple):
-    """Some rows of the input, ready to be scored.
-
-    Attributes
-    ----------
-    items : list of Item
-        In the order of the input, those that are dropped among them.
-    one_hot : uint8, shape (region, base=4, position)
-        Of the items that are not dropped.
-    references : list of array, shape (region, reference, base=4, position)
-        For each scheme.
-    is_unshufflable : list of bool array, shape (region,)
-        For each scheme.
-    """
-
-    items: list[Item]
-    one_hot: NDArray[np.uint8]
-    references: list[NDArray[Any]]
-    is_unshufflable: list[NDArray[np.bool_]]
-
-    @property
-    def kept(self) -> list[Item]:
-        """The items that are scored."""
-        return [item for item in self.items if item.status != "dropped"]
 
 
 def count_items(source: Source) -> tuple[int, int]:
@@ -249,30 +203,6 @@ def count_items(source: Source) -> tuple[int, int]:
     if not n_scored:
         raise RegionError(f"all {n_rows} regions were dropped; nothing is left to score")
     return n_rows, n_scored
-
-
-def batches(source: Source, length: int, schemes: Sequence[References]) -> Iterator[Batch]:
-    """Yield the rows of a source in batches, with sequences and the references of each scheme.
-
-    Raises
-    ------
-    InputError
-        Naming the region whose sequence cannot be read.
-    """
-    size = LETTERS_AT_ONCE // (length * sum(scheme.n_made for scheme in schemes))
-    size = max(1, min(MOST_REGIONS_AT_ONCE, size))
-    rows = source.items()
-    first = 0
-    while items := list(islice(rows, size)):
-        kept = [row for row, item in enumerate(items, first) if item.status != "dropped"]
-        one_hot = encode_windows(source, items, length)
-        yield Batch(
-            items,
-            one_hot,
-            [scheme.make(one_hot, kept) for scheme in schemes],
-            [scheme.find_unshufflable(one_hot) for scheme in schemes],
-        )
-        first += len(items)
 
 
 def encode_windows(source: Source, items: list[Item], length: int) -> NDArray[np.uint8]:
@@ -302,13 +232,3 @@ def _blame(items: list[Item], letters: list[str]) -> None:
         except SequenceError as error:
             place = f"{format_region(item.window)} (line {item.region.row})"
             raise SequenceError(f"{place}: {error}") from error
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Make the next item on a thread of its own while the caller works on this one."""
-    end = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="seqlift-read") as thread:
-        coming = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
-            yield item  # type: ignore[misc]  # end never gets here

@@ -1,6 +1,7 @@
 """A region's scores depend on nothing but itself; a run that fails leaves nothing."""
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_a_region_scores_the_same_in_any_company(plan, precision):
 
 def test_batches_of_regions_make_no_difference(plan, monkeypatch):
     whole = by_name(plan("whole"))
-    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", 3)
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 3)
     monkeypatch.setattr("seqlift.output.schema._LETTERS_AT_ONCE", 100)
     parts = by_name(plan("parts"))
     for region, values in parts.items():
@@ -120,7 +121,7 @@ def test_the_same_plan_gives_the_same_bytes(plan):
 
 
 def test_progress_counts_rows_up_to_all(plan, monkeypatch):
-    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", 4)
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 4)
     reported = []
     run(plan(edges="drop"), lambda done, total: reported.append((done, total)))
     assert reported == [(4, 11), (8, 11), (11, 11)]
@@ -135,6 +136,27 @@ def test_the_summary_is_what_the_file_says(plan):
     assert written["regions_per_second"] == summary["regions_per_second"]
 
 
+@pytest.mark.parametrize("place", ["model", "reading"])
+def test_the_summary_says_how_busy_the_model_was(plan, monkeypatch, place):
+    """All the time where the model is slow, hardly ever where reading is."""
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 3)
+    slow = {"model": "explain.Explainer.contribute", "reading": "windows.GenomeSource.letters"}
+    _slow_down(monkeypatch, f"seqlift.{slow[place]}", 0.1)
+    busy = run(plan())["model_busy"]
+    assert 0.5 < busy <= 1 if place == "model" else 0 < busy < 0.5
+
+
+def _slow_down(monkeypatch, where, seconds):
+    owner, _, name = where.rpartition(".")
+    real = getattr(_find(owner), name)
+
+    def replacement(*arguments, **options):
+        time.sleep(seconds)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(_find(owner), name, replacement)
+
+
 def test_the_callers_number_of_threads_stays(plan):
     before = torch.get_num_threads()
     other = before + 1
@@ -145,7 +167,7 @@ def test_the_callers_number_of_threads_stays(plan):
 @pytest.mark.parametrize("place", ["reading", "writing", "scoring", "tracks", "logos", "end"])
 def test_a_failure_anywhere_leaves_nothing(plan, monkeypatch, place):
     """In the second of four batches, on whichever thread it happens."""
-    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", 3)
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 3)
     made = plan(logos=1)
     folder = made.file("").parent
     before = names(folder)

@@ -100,7 +100,7 @@ def test_base_marginal_expects_the_sequences_own_composition():
     explained = explainer("residual")
     found = explained.contribute(one_hot, references, keep_multipliers=True)
     marginal = Explainer.__new__(Explainer)
-    marginal.__dict__.update(explained.__dict__, estimator="base-marginal")
+    marginal.__dict__.update(explained.__dict__, estimator="base-marginal", _runners={})
     scored = marginal.contribute(one_hot, references)
     for i in range(3):
         bases = one_hot[i].double()

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from seqlift.batches import batches
 from seqlift.errors import SequenceError, UsageError
 from seqlift.genome.fasta import Genome
 from seqlift.schemes import label_of, open_schemes, require_schemes
 from seqlift.sequence.onehot import decode, encode, encode_many
 from seqlift.sequence.references import make_references
-from seqlift.windows import FastaSource, GenomeSource, batches
+from seqlift.windows import FastaSource, GenomeSource
 from tests.tiny import LENGTH, REGIONS, cut, make_contigs, write_fasta
 
 SEQUENCES = encode_many(["ACGTTGCATGACNNGT" * 2, "NGATTACAGATTACAN" * 2])
@@ -204,7 +205,7 @@ def test_own_references_belong_to_rows_of_the_input(source, tmp_path):
 
 
 def test_own_references_in_later_batches(source, tmp_path, monkeypatch):
-    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", 2)
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 2)
     n_rows = len(list(source.items()))
     np.save(tmp_path / "own.npy", np.arange(n_rows)[:, None, None, None] * np.ones((1, 4, LENGTH)))
     scheme = opened(str(tmp_path / "own.npy"), source, n_rows=n_rows, length=LENGTH)

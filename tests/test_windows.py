@@ -1,23 +1,15 @@
-"""Rows of input become batches: in order, ahead of the work, and with mistakes named."""
-
-import threading
+"""Rows of input become batches: in order, and with mistakes named."""
 
 import numpy as np
 import pytest
 
+from seqlift.batches import batches
 from seqlift.errors import RegionError, SequenceError
 from seqlift.genome.fasta import Genome
 from seqlift.schemes import open_schemes
 from seqlift.sequence.onehot import decode, encode_many
 from seqlift.sequence.references import make_references
-from seqlift.windows import (
-    FastaSource,
-    GenomeSource,
-    ahead,
-    batches,
-    count_items,
-    is_read_once,
-)
+from seqlift.windows import FastaSource, GenomeSource, count_items, is_read_once
 from tests.tiny import LENGTH, REGIONS, cut, make_contigs, write_fasta
 
 
@@ -66,7 +58,7 @@ def test_nothing_left_is_an_error(source):
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
 def test_batches_hold_every_row_once_and_in_order(source, monkeypatch, size):
-    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", size)
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", size)
     regions = source(edges="drop")
     found = list(batches(regions, LENGTH, PLAN))
     assert max(len(batch.items) for batch in found) <= size
@@ -79,7 +71,7 @@ def test_batches_hold_every_row_once_and_in_order(source, monkeypatch, size):
 
 def test_a_region_has_the_same_references_in_any_batch(source, monkeypatch):
     whole = np.concatenate([b.references[0] for b in batches(source(), LENGTH, PLAN)])
-    monkeypatch.setattr("seqlift.windows.MOST_REGIONS_AT_ONCE", 2)
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 2)
     lines = REGIONS.splitlines(keepends=True)
     backwards = np.concatenate(
         [b.references[0] for b in batches(source("".join(lines[::-1])), LENGTH, PLAN)]
@@ -91,7 +83,7 @@ def test_a_region_has_the_same_references_in_any_batch(source, monkeypatch):
 
 
 def test_batches_are_bounded_by_letters(source, monkeypatch):
-    monkeypatch.setattr("seqlift.windows.LETTERS_AT_ONCE", 4 * LENGTH * 3 + 1)
+    monkeypatch.setattr("seqlift.batches.LETTERS_AT_ONCE", 4 * LENGTH * 3 + 1)
     assert [len(b.items) for b in batches(source(), LENGTH, PLAN)] == [4, 4, 3]
     assert [len(b.items) for b in batches(source(), LENGTH, made("flat"))] == [11]
     both = made("dinucleotide-shuffle", "flat")
@@ -159,85 +151,3 @@ def test_what_can_be_read_only_once(tmp_path):
     assert is_read_once("/dev/null")
     assert not is_read_once(str(tmp_path / "file"))
     assert not is_read_once(str(tmp_path / "none"))
-
-
-# --- ahead ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [0, 1, 2, 50])
-def test_ahead_keeps_the_order(n):
-    assert list(ahead(iter(range(n)))) == list(range(n))
-
-
-def test_ahead_makes_the_next_item_meanwhile():
-    made = [threading.Event() for _ in range(3)]
-
-    def items():
-        for event in made:
-            event.set()
-            yield event
-
-    for i, _ in enumerate(ahead(items())):
-        if i + 1 < len(made):
-            assert made[i + 1].wait(timeout=10)
-
-
-def test_ahead_is_one_item_ahead_and_no_more():
-    made = []
-
-    def items():
-        for i in range(100):
-            made.append(i)
-            yield i
-
-    coming = ahead(items())
-    for i in range(10):
-        assert next(coming) == i
-        assert len(made) <= i + 2
-    coming.close()
-    assert len(made) <= 11
-
-
-def test_an_exception_of_the_producer_comes_after_its_items():
-    def items():
-        yield 1
-        yield 2
-        raise RegionError("peaks.bed:3: no")
-
-    found = []
-    with pytest.raises(RegionError, match=r"^peaks\.bed:3: no$"):
-        for item in ahead(items()):
-            found.append(item)
-    assert found == [1, 2]
-
-
-def test_an_interrupt_in_the_producer_reaches_the_consumer():
-    def items():
-        yield 1
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        list(ahead(items()))
-
-
-@pytest.mark.parametrize("stop", ["break", "error", "close"])
-def test_ahead_ends_its_thread_when_the_consumer_stops(stop):
-    before = set(threading.enumerate())
-    coming = ahead(iter(range(1000)))
-    if stop == "break":
-        for item in coming:
-            if item == 3:
-                break
-        coming.close()
-    elif stop == "error":
-        with pytest.raises(ZeroDivisionError):
-            _fail_at_three(ahead(iter(range(1000))))
-    else:
-        next(coming)
-        coming.close()
-    assert set(threading.enumerate()) == before
-
-
-def _fail_at_three(items):
-    for item in items:
-        1 / (3 - item)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from seqlift import pipeline
+from seqlift import preparing
 from seqlift.cli import main
 from seqlift.model.capture import Captured
 
@@ -159,7 +159,7 @@ def _stdin(data: bytes) -> Iterator[None]:
 def remembered_captures() -> Iterator[None]:
     """Let the pipeline capture each program once: half a second that has nothing to do with it."""
     known: dict[object, Captured] = {}
-    real = pipeline.capture
+    real = preparing.capture
 
     def capture(model: nn.Module | ExportedProgram, length: int | None = None) -> Captured:
         if not isinstance(model, ExportedProgram):
@@ -171,5 +171,5 @@ def remembered_captures() -> Iterator[None]:
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "capture", capture)
+        patch.setattr(preparing, "capture", capture)
         yield

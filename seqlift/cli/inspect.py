@@ -29,9 +29,7 @@ __all__ = ["inspect"]
     show_default=True,
     help="The set of rules to show.",
 )
-@click.option(
-    "--optimized", is_flag=True, help="Show the operators as they are run, for a target."
-)
+@click.option("--optimized", is_flag=True, help="Show the operators as they are run, for a target.")
 def inspect(model: str, **options: Any) -> None:  # noqa: ANN401
     """Show what a model takes and gives, and the rule of every operator.
 

@@ -19,6 +19,7 @@ __all__ = [
     "background_option",
     "batch_option",
     "device_option",
+    "devices_option",
     "force_option",
     "loading_options",
     "model_options",
@@ -94,6 +95,14 @@ device_option = click.option(
     "--device",
     metavar="DEVICE",
     help="cpu, cuda or cuda:N.  [default: cuda if there is one]",
+)
+
+devices_option = click.option(
+    "-d",
+    "--device",
+    metavar="DEVICE",
+    help="cpu, cuda or cuda:N; several at a time as cuda:0,cuda:1.  [default: cuda if there is "
+    "one]",
 )
 
 batch_option = click.option(

@@ -15,7 +15,7 @@ from seqlift.cli.options import (
     activation_option,
     background_option,
     batch_option,
-    device_option,
+    devices_option,
     force_option,
     model_options,
     stack,
@@ -153,7 +153,7 @@ _explanation = stack(
 )
 
 _running = stack(
-    device_option,
+    devices_option,
     batch_option,
     threads_option,
     click.option(
@@ -162,6 +162,14 @@ _running = stack(
         default="float32",
         show_default=True,
         help="Of the model's arithmetic; bfloat16 is for its convolutions alone.",
+    ),
+    click.option(
+        "--compile",
+        type=click.Choice(["auto", "on", "off"]),
+        default="auto",
+        show_default=True,
+        help="Compile the model's arithmetic for this machine; auto does where a job is long "
+        "enough. Needs a C++ compiler on a CPU.",
     ),
 )
 
@@ -226,14 +234,15 @@ def _report(plan: Plan, summary: dict[str, Any]) -> None:
     counts = summary["counts"]
     kinds = [f"{counts[k]} {k}" for k in ("padded", "dropped", "unshufflable") if counts.get(k)]
     also = f" ({', '.join(kinds)})" if kinds else ""
-    rate = f"{summary['regions_per_second']:.3g} a second"
+    rate = f"{summary['regions_per_second']:.3g} a second, model busy {summary['model_busy']:.0%}"
     _say(f"scored {counts['scored']} of {counts['rows']} rows{also}, {rate}")
     for name, found in summary["targets"].items():
         error = found["completeness"]["mean_error_over_mean_delta"]
         if found["removed_activation"]:
             _say(f"target {name}: the logit below the final {found['removed_activation']}")
         kind = "" if plan.estimator == "plain" else "of multipliers, since scores do not sum: "
-        _say(f"target {name}: {kind}completeness error {error:.1e} of delta on average")
+        said = f"completeness error {error:.1e} of delta on average, in {plan.precision}"
+        _say(f"target {name}: {kind}{said}")
     for kind, path in plan.files(counts["scored"]).items():
         _say(f"wrote {path} ({kind})")
 

@@ -33,7 +33,7 @@ class _BadLineError(Exception):
     """What is wrong with one line; `read_regions` collects these."""
 
 
-def read_regions(path: StrPath) -> Iterator[Region]:
+def read_regions(path: StrPath, source: str | None = None) -> Iterator[Region]:
     """Read regions from a BED, narrowPeak or broadPeak file, one at a time.
 
     gzip and bgzip are told by content. Lines that begin with `#`, `track` or `browser`, and blank
@@ -43,6 +43,8 @@ def read_regions(path: StrPath) -> Iterator[Region]:
     ----------
     path : str or os.PathLike
         `-` is stdin.
+    source : str or None
+        What to call it in messages, if not by its path.
 
     Yields
     ------
@@ -62,10 +64,10 @@ def read_regions(path: StrPath) -> Iterator[Region]:
     InputDataWarning
         Once, if columns are separated by spaces.
     """
-    source = source_name(path)
+    source = source or source_name(path)
     parser = _Parser(source)
     problems: list[tuple[int, str]] = []
-    for row, line in enumerate(read_lines(path, RegionError, "a BED file"), start=1):
+    for row, line in enumerate(read_lines(path, RegionError, "a BED file", source), start=1):
         if line[0] in _MAYBE_SKIPPED and _is_skipped(line):
             continue
         try:

@@ -13,13 +13,15 @@ __all__ = ["read_fasta"]
 _IUPAC = b"ACGTRYSWKMBDHVNacgtryswkmbdhvn"
 
 
-def read_fasta(path: StrPath) -> Iterator[tuple[str, str]]:
+def read_fasta(path: StrPath, source: str | None = None) -> Iterator[tuple[str, str]]:
     """Read sequences from a FASTA file, one after the other.
 
     Parameters
     ----------
     path : str or os.PathLike
         `-` is stdin. gzip and bgzip are told by content.
+    source : str or None
+        What to call it in messages, if not by its path.
 
     Yields
     ------
@@ -34,10 +36,10 @@ def read_fasta(path: StrPath) -> Iterator[tuple[str, str]]:
         If the file cannot be read or holds no sequences; at text before the first header, a header
         without a name, a name that comes twice, an empty sequence, or a letter that is not DNA.
     """
-    source = source_name(path)
+    source = source or source_name(path)
     names: dict[str, int] = {}
     name, parts = "", list[str]()
-    for row, line in enumerate(read_lines(path, SequenceError, "a FASTA file"), start=1):
+    for row, line in enumerate(read_lines(path, SequenceError, "a FASTA file", source), start=1):
         text = (line.removeprefix(UTF8_MARK) if row == 1 else line).strip()
         if text.startswith(b">"):
             if name:

@@ -7,7 +7,9 @@ fail to be readable text, and the words for them.
 import gzip
 import io
 import os
+import shutil
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +31,7 @@ __all__ = [
     "quote",
     "read_lines",
     "source_name",
+    "spool",
 ]
 
 StrPath = str | os.PathLike[str]
@@ -73,7 +76,44 @@ def is_bgzip(head: bytes) -> bool:
     return is_gzip(head) and head[3:4] == b"\x04" and head[12:16] == b"BC\x02\x00"
 
 
-def read_lines(path: StrPath, error: type[InputError], expected: str) -> Iterator[bytes]:
+def spool(path: StrPath, error: type[InputError]) -> "tempfile._TemporaryFileWrapper[bytes]":
+    """Copy an input that can be read only once to the disk, where it can be read again.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A pipe, or `-` for stdin.
+    error : type
+        Class of the error to raise.
+
+    Returns
+    -------
+    file : temporary file
+        With a name; it goes when the file is closed.
+
+    Raises
+    ------
+    InputError
+        As `error`, where the input cannot be read or there is no room for it.
+    """
+    file = tempfile.NamedTemporaryFile(prefix="seqlift-")
+    try:
+        with _open_binary(path) as stream:
+            shutil.copyfileobj(stream, file)
+            file.flush()
+    except OSError as exc:
+        file.close()
+        reason = exc.strerror or exc
+        raise error(
+            f"{source_name(path)} cannot be kept in {tempfile.gettempdir()} to be read again "
+            f"({reason}); write it to a file first"
+        ) from exc
+    return file
+
+
+def read_lines(
+    path: StrPath, error: type[InputError], expected: str, source: str | None = None
+) -> Iterator[bytes]:
     r"""Read the lines of a text file, compressed or not.
 
     Parameters
@@ -84,6 +124,8 @@ def read_lines(path: StrPath, error: type[InputError], expected: str) -> Iterato
         Class of the error to raise.
     expected : str
         What the file should be, for messages: "a BED file".
+    source : str or None
+        What to call it in messages, if not by its path.
 
     Yields
     ------
@@ -96,7 +138,7 @@ def read_lines(path: StrPath, error: type[InputError], expected: str) -> Iterato
     InputError
         As `error`, where the file cannot be opened, is not text, or is damaged or cut short.
     """
-    source = source_name(path)
+    source = source or source_name(path)
     n_read = 0
     try:
         with _open_decompressed(path) as stream:

@@ -1,40 +1,55 @@
 """Windows to a bigWig, one value a base.
 
-Everything that libBigWig takes without a word and gets wrong is checked here first: unknown
-contigs, values past an end, NaN and infinity, order. Windows are read in the order of the track and
-never all at once.
+What no bigWig can hold is refused here: unknown contigs, values past an end, infinity. Windows are
+read in the order of the track and never all at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqlift.errors import OutputError
 from seqlift.genome.regions import Region, format_region
-from seqlift.output.bigwig_process import BigWigProcess
+from seqlift.output.bigwig_file import BigWigFile
 from seqlift.output.overlap import Window, resolve
 from seqlift.output.schema import rows_at_once
 from seqlift.output.track_summary import TrackSummary, TrackTally
 
-__all__ = ["write_bigwig"]
+__all__ = ["Windows", "write_bigwig"]
 
 # Gives the windows' values, (region, position), for an array of indices into the regions.
 TrackSource = Callable[[NDArray[np.int64]], NDArray[np.floating]]
+
+_REGIONS_AT_ONCE = 4096
+
+
+class Windows(Protocol):
+    """Windows that are read when they are needed: a `ScoresFile`."""
+
+    @property
+    def n_regions(self) -> int:
+        """Number of windows."""
+
+    def regions(self, rows: slice) -> list[Region]:
+        """Return some of them, 0-based half-open."""
 
 
 def write_bigwig(
     path: str | Path,
     contigs: Mapping[str, int],
-    regions: Sequence[Region],
+    windows: Windows,
     tracks: TrackSource,
     *,
     overlap: str = "nearest",
 ) -> TrackSummary:
-    """Write the track of some windows as a bigWig, and read it back to compare.
+    """Write the track of some windows as a bigWig.
+
+    Memory grows by a few numbers a window, which put them in order.
 
     Parameters
     ----------
@@ -43,10 +58,10 @@ def write_bigwig(
         appear whole.
     contigs : mapping of str to int
         Lengths in bp, in the order that the header will have; that of the genome's index, say.
-    regions : sequence of Region
-        The windows, 0-based half-open, in any order. They may hang over the ends of a contig.
+    windows : Windows
+        0-based half-open, in any order. They may hang over the ends of a contig.
     tracks : callable
-        Takes indices into `regions` (int64) and returns their values, shape (region, position), NaN
+        Takes indices of windows (int64) and returns their values, shape (region, position), NaN
         where there is none: `ScoresFile.track`, or that with another quantity bound. At most
         `rows_at_once` are asked for.
     overlap : {"nearest", "mean", "max-abs"}
@@ -61,34 +76,51 @@ def write_bigwig(
     Raises
     ------
     OutputError
-        If a region lies on a contig that is not listed, a value past a contig's end, or is infinite
+        If a window lies on a contig that is not listed, a value past a contig's end, or is infinite
         in float32; if the file cannot be written.
     InputError
         If there is no such overlap policy.
     """
-    order = _track_order(regions, contigs)
+    places = _read_places(windows, contigs)
     tally = TrackTally()
-    with BigWigProcess(path, contigs) as bigwig:
-        for contig, windows in groupby(
-            _windows(order, contigs, regions, tracks), key=itemgetter(0)
-        ):
-            for start, values in resolve((window for _, window in windows), overlap):
+    with BigWigFile(path, contigs) as bigwig:
+        for contig, some in groupby(_in_order(places, contigs, windows, tracks), key=itemgetter(0)):
+            for start, values in resolve((window for _, window in some), overlap):
                 _require_finite(contig, start, values)
                 tally.add(values)
                 bigwig.add(contig, start, values)
     return tally.summary()
 
 
-def _track_order(regions: Sequence[Region], contigs: Mapping[str, int]) -> NDArray[np.int64]:
-    """Return indices by contig and start; equal ones stay in the order of `regions`."""
+class _Places(NamedTuple):
+    """Where each window lies: numbers in place of objects, since there may be millions.
+
+    `contig` is an index into the contigs, int32; the others are coordinates, int64.
+    """
+
+    contig: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    centre: NDArray[np.int64]
+
+
+def _read_places(windows: Windows, contigs: Mapping[str, int]) -> _Places:
     if not contigs:
         raise OutputError("a bigWig needs the lengths of the contigs, and there are none")
     index = {name: i for i, name in enumerate(contigs)}
-    for region in regions:
-        if region.chrom not in index:
-            raise OutputError(_unknown_contig(region, contigs))
-    starts = [region.start for region in regions]
-    return np.lexsort([starts, [index[region.chrom] for region in regions]])
+    n = windows.n_regions
+    contig = np.empty(n, np.int32)
+    start, end, centre = (np.empty(n, np.int64) for _ in range(3))
+    for first in range(0, n, _REGIONS_AT_ONCE):
+        for row, region in enumerate(
+            windows.regions(slice(first, first + _REGIONS_AT_ONCE)), first
+        ):
+            if region.chrom not in index:
+                raise OutputError(_unknown_contig(region, contigs))
+            offset = (region.end - region.start) // 2 if region.summit is None else region.summit
+            contig[row], start[row], end[row] = index[region.chrom], region.start, region.end
+            centre[row] = region.start + offset
+    return _Places(contig, start, end, centre)
 
 
 def _unknown_contig(region: Region, contigs: Mapping[str, int]) -> str:
@@ -100,33 +132,35 @@ def _unknown_contig(region: Region, contigs: Mapping[str, int]) -> str:
     )
 
 
-def _windows(
-    order: NDArray[np.int64],
-    contigs: Mapping[str, int],
-    regions: Sequence[Region],
-    tracks: TrackSource,
+def _in_order(
+    places: _Places, contigs: Mapping[str, int], windows: Windows, tracks: TrackSource
 ) -> Iterator[tuple[str, Window]]:
-    longest = max((region.end - region.start for region in regions), default=0)
+    """Yield the windows by contig and start; equal ones stay in their order."""
+    order = np.lexsort((places.start, places.contig))
+    names = list(contigs)
+    longest = int((places.end - places.start).max(initial=0))
     step = rows_at_once(longest)
     for i in range(0, len(order), step):
         rows = order[i : i + step]
         for row, values in zip(rows.tolist(), tracks(rows), strict=True):
-            region = regions[row]
-            yield region.chrom, _clipped(region, values, contigs[region.chrom])
+            contig = names[places.contig[row]]
+            start, end, centre = (int(c[row]) for c in (places.start, places.end, places.centre))
+            first = min(max(0, -start), len(values))
+            last = max(first, min(len(values), contigs[contig] - start))
+            is_outside = ~np.isnan(np.concatenate([values[:first], values[last:]]))
+            if len(values) != end - start or is_outside.any():
+                (region,) = windows.regions(slice(row, row + 1))
+                raise OutputError(_misfit(region, values, contigs[contig]))
+            yield contig, Window(max(0, start), values[first:last], centre)
 
 
-def _clipped(region: Region, values: NDArray[np.floating], size: int) -> Window:
+def _misfit(region: Region, values: NDArray[np.floating], size: int) -> str:
     if len(values) != region.end - region.start:
-        raise OutputError(f"{format_region(region)} has {len(values)} values; it needs one a base")
-    first = min(max(0, -region.start), len(values))
-    last = max(first, min(len(values), size - region.start))
-    if not (np.isnan(values[:first]).all() and np.isnan(values[last:]).all()):
-        raise OutputError(
-            f"{format_region(region)} (line {region.row}) has values past the ends of "
-            f"{region.chrom!r} ({size:,} bp); give the sizes of the genome that was scored"
-        )
-    centre = region.summit if region.summit is not None else (region.end - region.start) // 2
-    return Window(max(0, region.start), values[first:last], region.start + centre)
+        return f"{format_region(region)} has {len(values)} values; it needs one a base"
+    return (
+        f"{format_region(region)} (line {region.row}) has values past the ends of "
+        f"{region.chrom!r} ({size:,} bp); give the sizes of the genome that was scored"
+    )
 
 
 def _require_finite(contig: str, start: int, values: NDArray[np.float32]) -> None:

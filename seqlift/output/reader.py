@@ -172,26 +172,31 @@ class ScoresFile:
         if isinstance(rows, slice):
             found: NDArray[np.bool_] = self.one_hot(rows).max(axis=1) == 0
             return found
+        rows = _indices(rows, self.n_regions)
+        known_rows, bits = self._packed_unknown
+        places = np.searchsorted(known_rows, rows).clip(max=max(0, len(known_rows) - 1))
         is_unknown = np.zeros((len(rows), self.length), dtype=bool)
-        for i, row in enumerate(rows.tolist()):
-            if row in self._packed_unknown:
-                is_unknown[i] = np.unpackbits(self._packed_unknown[row], count=self.length)
+        if len(known_rows):
+            has_any = known_rows[places] == rows
+            packed = bits[places[has_any]]
+            is_unknown[has_any] = np.unpackbits(packed, axis=1, count=self.length)
         return is_unknown
 
     @cached_property
-    def _packed_unknown(self) -> dict[int, NDArray[np.uint8]]:
-        """Where the Ns are, as bits, for the rows that have any.
+    def _packed_unknown(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Which rows have Ns, and where, as bits, shape (row, byte).
 
         The one-hot is compressed, and to unpack a chunk for each row asked for out of order takes
         as long as scoring. Rows with an N are few, so one pass in the file's order finds them.
         """
-        found = {}
+        rows, bits = [np.empty(0, np.int64)], [np.empty((0, -(-self.length // 8)), np.uint8)]
         step = schema.rows_at_once(self.length)
         for start in range(0, self.n_regions, step):
             is_unknown = self._is_unknown(slice(start, start + step))
-            for i in np.flatnonzero(is_unknown.any(axis=1)).tolist():
-                found[start + i] = np.packbits(is_unknown[i])
-        return found
+            found = np.flatnonzero(is_unknown.any(axis=1))
+            rows.append(found + start)
+            bits.append(np.packbits(is_unknown[found], axis=1))
+        return np.concatenate(rows), np.concatenate(bits)
 
     def _read(self, name: str, rows: Rows) -> NDArray[Any]:
         with self._reading():

@@ -6,6 +6,7 @@ is missing from the other files is explained here.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -135,7 +136,9 @@ class RegionsWriter:
                 f"{self._name}: {row.status!r} is not a status; use one of {', '.join(STATUSES)}"
             )
         self._last_row = row.row
-        cells = [_cell(field.name, getattr(row, field.name)) for field in fields(RegionRow)]
+        cells = [_FORMATS.get(type(value), _text)(value) for value in _values(row)]
+        if row.summit is None:
+            cells[_SUMMIT] = "-1"
         with write_errors(self._name):
             self._file.write("\t".join(cells) + "\n")
 
@@ -145,20 +148,17 @@ class RegionsWriter:
             self._file.close()
 
 
-def _cell(name: str, value: object) -> str:
-    if name == "summit" and value is None:
-        return "-1"
-    if name == "reason":
-        value = value or "."
-    return _FORMATS.get(type(value), _text)(value)
-
-
 def _text(value: object) -> str:
     return " ".join(str(value).split()) or "."
 
 
 _FORMATS: dict[type, Callable[[object], str]] = {
     # Six digits: enough to sort and plot by; the exact numbers are in the HDF5.
+    int: str,
     float: lambda value: _MISSING if value != value else f"{value:.6g}",
     type(None): lambda value: _MISSING,
 }
+
+_NAMES = [field.name for field in fields(RegionRow)]
+_SUMMIT = _NAMES.index("summit")
+_values = attrgetter(*_NAMES)

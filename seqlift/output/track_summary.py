@@ -46,6 +46,8 @@ class TrackTally:
         self._minimum = np.inf
         self._maximum = -np.inf
         self._total = 0.0
+        self._waiting: list[NDArray[np.uint16]] = []
+        self._n_waiting = 0
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Count some finite values.
@@ -59,10 +61,21 @@ class TrackTally:
         self._minimum = min(self._minimum, float(values.min()))
         self._maximum = max(self._maximum, float(values.max()))
         self._total += float(values.sum(dtype=np.float64))
-        self._counts += np.bincount(_bins(values), minlength=len(self._counts))
+        self._waiting.append(_bins(values))
+        self._n_waiting += len(values)
+        if self._n_waiting >= len(self._counts):
+            self._count()
+
+    def _count(self) -> None:
+        """Count what waits: for a short run alone, all bins would be gone through in vain."""
+        bins = np.concatenate([np.empty(0, np.uint16), *self._waiting])
+        self._counts += np.bincount(bins, minlength=len(self._counts))
+        self._waiting.clear()
+        self._n_waiting = 0
 
     def summary(self) -> TrackSummary:
         """Return what was counted so far."""
+        self._count()
         n_bases = int(self._counts.sum())
         if not n_bases:
             return TrackSummary(0, np.nan, np.nan, np.nan, {str(q): np.nan for q in QUANTILES})
@@ -80,9 +93,10 @@ class TrackTally:
 _SIGN = np.uint32(1 << 31)
 
 
-def _bins(values: NDArray[np.float32]) -> NDArray[np.uint32]:
+def _bins(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    return np.where(bits & _SIGN, ~bits, bits | _SIGN) >> np.uint32(16)
+    ordered = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return (ordered >> np.uint32(16)).astype(np.uint16)
 
 
 def _lower_edges(bins: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import threading
 
 import h5py
@@ -111,7 +112,11 @@ def test_the_summary_on_stderr(scored):
         "seqlift: warning: 1 of 11 sequences have no other shuffle, so their scores are 0; "
         f"see status unshufflable in {folder}/out.regions.tsv"
     )
-    assert second.startswith("seqlift: scored 11 of 11 rows (3 padded, 1 unshufflable), ")
+    assert re.fullmatch(
+        r"seqlift: scored 11 of 11 rows \(3 padded, 1 unshufflable\), \S+ a second, "
+        r"model busy \d+%",
+        second,
+    )
     assert len(others) == 2 + 10
     assert all(line.startswith("seqlift: ") for line in others)
 
@@ -418,6 +423,16 @@ def test_schemes_that_make_one_reference(folder, contigs, scheme):
         "tracks", "out.h5", "-g", "genome.fa", "-o", "se.bw", "--quantity", "standard-error"
     )
     assert made.status == 0, made.stderr
+
+
+def test_lower_precision_is_said_with_what_it_did(folder):
+    run = score("--precision", "bfloat16")
+    (line,) = [line for line in run.stderr.splitlines() if "completeness" in line]
+    found = json.loads((folder / "out.json").read_text())
+    error = found["targets"]["0"]["completeness"]["mean_error_over_mean_delta"]
+    wanted = f"completeness error {error:.1e} of delta on average, in bfloat16"
+    assert line == f"seqlift: target 0: {wanted}"
+    assert found["settings"]["precision"] == "bfloat16"
 
 
 def test_quiet_says_nothing_but_warnings(folder):

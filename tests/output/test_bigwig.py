@@ -1,11 +1,7 @@
 """Tracks read back by two readers, against windows laid out one base at a time."""
 
-import io
-import json
-import subprocess
-import sys
+import tracemalloc
 from functools import partial
-from pathlib import Path
 
 import bbi
 import numpy as np
@@ -14,16 +10,26 @@ import pytest
 
 from seqlift.errors import InputError, OutputError
 from seqlift.genome.regions import Region
-from seqlift.output import bigwig_child
 from seqlift.output.atomic import whole_file
 from seqlift.output.bigwig import write_bigwig
-from seqlift.output.bigwig_process import BigWigProcess
+from seqlift.output.bigwig_file import BigWigFile
 from seqlift.output.hdf5 import ScoresFile, ScoresWriter
 from seqlift.output.schema import rows_at_once
 
 # Neither the order of the letters nor that of the regions below.
 CONTIGS = {"chr2": 900, "chr10": 400, "chrM": 60, "chr1": 700, "empty": 5}
 LENGTH = 50
+
+
+class Listed:
+    """Windows in a list, read as those of a scores file are."""
+
+    def __init__(self, regions):
+        self._regions = regions
+        self.n_regions = len(regions)
+
+    def regions(self, rows):
+        return self._regions[rows]
 
 
 def random_regions(n, seed):
@@ -87,7 +93,9 @@ def test_each_base_reads_back_bit_by_bit(tmp_path, policy, seed):
     regions = random_regions(150, seed)
     tracks = random_tracks(regions, seed)
     path = tmp_path / "a.bw"
-    summary = write_bigwig(path, CONTIGS, regions, lambda rows: tracks[rows], overlap=policy)
+    summary = write_bigwig(
+        path, CONTIGS, Listed(regions), lambda rows: tracks[rows], overlap=policy
+    )
     everything = []
     for chrom in CONTIGS:
         expected = expected_track(chrom, regions, tracks, policy)
@@ -100,7 +108,7 @@ def test_each_base_reads_back_bit_by_bit(tmp_path, policy, seed):
 
 
 def test_the_header_keeps_the_order_of_the_contigs(tmp_path):
-    write_bigwig(tmp_path / "a.bw", CONTIGS, [], lambda rows: np.empty((0, 0)))
+    write_bigwig(tmp_path / "a.bw", CONTIGS, Listed([]), lambda rows: np.empty((0, 0)))
     with bbi.open(str(tmp_path / "a.bw")) as file:
         assert dict(file.chromsizes) == CONTIGS
     with pyBigWig.open(str(tmp_path / "a.bw")) as file:
@@ -109,10 +117,9 @@ def test_the_header_keeps_the_order_of_the_contigs(tmp_path):
 
 def test_zoom_levels_are_kept(tmp_path):
     """A far view shows the mean, and browsers that need zoom levels find them."""
-    # libBigWig loses the very last record of its zoom levels; the second region takes that fate.
     regions = [Region("chr2", 0, 300), Region("chr1", 0, 300)]
     values = np.random.default_rng(0).normal(size=(2, 300)).astype(np.float32)
-    write_bigwig(tmp_path / "a.bw", CONTIGS, regions, lambda rows: values[rows])
+    write_bigwig(tmp_path / "a.bw", CONTIGS, Listed(regions), lambda rows: values[rows])
     with bbi.open(str(tmp_path / "a.bw")) as file:
         assert len(file.zooms) > 0
         (mean,) = file.fetch("chr2", 0, 300, bins=1)
@@ -128,7 +135,7 @@ def test_never_more_rows_than_a_chunk_are_asked_for(tmp_path):
         asked.append(len(rows))
         return tracks[rows]
 
-    write_bigwig(tmp_path / "a.bw", CONTIGS, regions, source)
+    write_bigwig(tmp_path / "a.bw", CONTIGS, Listed(regions), source)
     assert sum(asked) == len(regions)
     assert max(asked) <= rows_at_once(LENGTH)
 
@@ -139,9 +146,9 @@ def test_from_a_scores_file_with_any_quantity(tmp_path, make_batch, make_windows
         writer.append(batch)
     regions = batch.regions
     with ScoresFile(tmp_path / "a.h5") as file:
-        write_bigwig(tmp_path / "a.bw", CONTIGS, file.regions(), file.track)
+        write_bigwig(tmp_path / "a.bw", CONTIGS, file, file.track)
         source = partial(file.track, quantity="standard-error")
-        write_bigwig(tmp_path / "e.bw", CONTIGS, file.regions(), source)
+        write_bigwig(tmp_path / "e.bw", CONTIGS, file, source)
         track = file.track()
     # The first five bases are in the first window alone, as are their errors.
     for path, expected in (("a.bw", track[0, :5]), ("e.bw", batch.standard_error[0, :5])):
@@ -183,35 +190,39 @@ def constant(value, n_values=LENGTH):
         (Region("chr1", 5, 5 + LENGTH), constant(1.0, 7), "has 7 values; it needs one a base"),
     ],
 )
-def test_what_libbigwig_gets_wrong_is_refused(tmp_path, region, source, message):
+def test_what_a_bigwig_cannot_hold_is_refused(tmp_path, region, source, message):
     with pytest.raises(OutputError, match=message) as caught, whole_file(tmp_path / "a.bw") as path:
-        write_bigwig(path, CONTIGS, [Region("chr2", 0, LENGTH), region], source)
+        write_bigwig(path, CONTIGS, Listed([Region("chr2", 0, LENGTH), region]), source)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_contigs_at_all(tmp_path):
     with pytest.raises(OutputError, match="needs the lengths of the contigs"):
-        write_bigwig(tmp_path / "a.bw", {}, [], constant(1.0))
+        write_bigwig(tmp_path / "a.bw", {}, Listed([]), constant(1.0))
 
 
 def test_an_unknown_policy(tmp_path):
     with pytest.raises(InputError, match="'median' is not an overlap policy"):
         write_bigwig(
-            tmp_path / "a.bw", CONTIGS, [Region("chr1", 0, LENGTH)], constant(1.0), overlap="median"
+            tmp_path / "a.bw",
+            CONTIGS,
+            Listed([Region("chr1", 0, LENGTH)]),
+            constant(1.0),
+            overlap="median",
         )
 
 
 def test_a_missing_folder_is_an_error_and_no_crash(tmp_path):
     with pytest.raises(OutputError, match=r"results/a\.bw cannot be written: No such file"):
-        write_bigwig(tmp_path / "results" / "a.bw", CONTIGS, [], constant(1.0))
+        write_bigwig(tmp_path / "results" / "a.bw", CONTIGS, Listed([]), constant(1.0))
 
 
 def write_noise(path):
     """A bigWig with zoom levels: five sixths of it are data, and the zoom levels come last."""
     regions = [Region("chr1", i * 3000, i * 3000 + 2000) for i in range(20)]
     values = np.random.default_rng(0).normal(size=(20, 2000))
-    write_bigwig(path, {"chr1": 10_000_000}, regions, lambda rows: values[rows])
+    write_bigwig(path, {"chr1": 10_000_000}, Listed(regions), lambda rows: values[rows])
     return path.stat().st_size
 
 
@@ -235,71 +246,111 @@ def test_an_interrupt_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "a.bw") as path:
-        write_bigwig(path, CONTIGS, [Region("chr1", 0, LENGTH)], source)
+        write_bigwig(path, CONTIGS, Listed([Region("chr1", 0, LENGTH)]), source)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_writing_process_that_dies_is_an_error(tmp_path):
-    with pytest.raises(
-        OutputError, match=r"a\.bw cannot be written: the writing process ended with -9"
-    ):
-        with BigWigProcess(tmp_path / "a.bw", CONTIGS) as process:
-            process._process.kill()
-            for start in range(800):
-                process.add("chr2", start, np.ones(1, dtype=np.float32))
+# --- the format -----------------------------------------------------------------------------------
 
 
-def stream_of(records, contigs=CONTIGS):
-    """What the parent would send."""
-    data = json.dumps(list(contigs.items())).encode() + b"\n"
-    for contig, start, values in records:
-        data += (
-            bigwig_child.RECORD.pack(contig, start, len(values)) + np.array(values, "<f4").tobytes()
-        )
-    return data
+def written(path, contigs, runs):
+    """Write runs of values and return them by contig, as a browser would read them."""
+    with BigWigFile(path, contigs) as file:
+        for contig, start, values in runs:
+            file.add(contig, start, np.asarray(values, dtype=np.float32))
+    return path
 
 
-END = bigwig_child.RECORD.pack(bigwig_child.END, 0, 0)
+def test_a_track_of_many_blocks_is_found_block_by_block(tmp_path):
+    """More runs than a node of the index has children, squared, and runs of several blocks."""
+    rng = np.random.default_rng(0)
+    n = 256 * 256 + 300
+    starts = np.arange(n) * 7
+    values = rng.normal(size=n).astype(np.float32)
+    long = rng.normal(size=5000).astype(np.float32)
+    contigs = {"b": 7 * n, "a": 9000}
+    runs = [("b", start, [value]) for start, value in zip(starts.tolist(), values, strict=True)]
+    path = written(tmp_path / "a.bw", contigs, [*runs, ("a", 100, long)])
+    some = rng.choice(n, 300, replace=False).tolist()
+    with bbi.open(str(path)) as first, pyBigWig.open(str(path)) as second:
+        for i in [0, 255, 256, 65535, 65536, n - 1, *some]:
+            assert first.fetch("b", 7 * i, 7 * i + 2, missing=-9).tolist() == [values[i], -9]
+            assert second.values("b", 7 * i, 7 * i + 1) == [values[i]]
+        for file in (first.fetch, second.values):
+            np.testing.assert_array_equal(file("a", 100, 5100), long)
+        assert second.header()["nBasesCovered"] == n + 5000
+        assert first.info["summary"]["basesCovered"] == n + 5000
 
 
-def test_the_child_writes_and_compares(tmp_path):
-    bigwig_child.main(str(tmp_path / "a.bw"), io.BytesIO(stream_of([(0, 7, [1.5, -2.5])]) + END))
-    found = read_both(tmp_path / "a.bw", "chr2")[1]
-    assert found[7:9].tolist() == [1.5, -2.5]
-    assert np.isnan(found).sum() == 898
+@pytest.mark.parametrize("n", [1, 256, 257, 70_000])
+def test_any_number_of_contigs(tmp_path, n):
+    rng = np.random.default_rng(n)
+    names = [f"c{i}" for i in rng.permutation(n).tolist()]
+    contigs = {name: 10 + i for i, name in enumerate(names)}
+    used = sorted(rng.choice(n, min(n, 40), replace=False).tolist())
+    path = written(tmp_path / "a.bw", contigs, [(names[i], 3, [i + 0.5]) for i in used])
+    with bbi.open(str(path)) as first, pyBigWig.open(str(path)) as second:
+        assert dict(first.chromsizes) == contigs
+        assert second.chroms() == contigs
+        for i in used:
+            assert first.fetch(names[i], 3, 4).tolist() == [i + 0.5]
+            assert second.values(names[i], 3, 4) == [i + 0.5]
 
 
-def test_a_stream_that_stops_is_no_bigwig(tmp_path):
-    with pytest.raises(EOFError, match="the stream stopped before its end"):
-        bigwig_child.main(str(tmp_path / "a.bw"), io.BytesIO(stream_of([(0, 7, [1.5])])))
+@pytest.mark.parametrize("statistic", ["mean", "min", "max", "std", "cov"])
+@pytest.mark.parametrize("gaps", [True, False])
+def test_every_zoom_level_sums_up_its_bins(tmp_path, monkeypatch, statistic, gaps):
+    monkeypatch.setattr("seqlift.output.bigwig_file._WAITING", 5000)
+    rng = np.random.default_rng(1)
+    contigs = {"b": 300_000, "a": 50_001}
+    tracks = {name: rng.normal(size=n).astype(np.float32) for name, n in contigs.items()}
+    for track in tracks.values() if gaps else ():
+        for start in range(0, len(track), 997):
+            track[start : start + int(rng.integers(900))] = np.nan
+    runs = []
+    for name, track in tracks.items():
+        edges = np.flatnonzero(np.diff(~np.isnan(track), prepend=False, append=False))
+        runs += [(name, i, track[i:j]) for i, j in edges.reshape(-1, 2).tolist()]
+    path = written(tmp_path / "a.bw", contigs, runs)
+    fold = {
+        "mean": np.nanmean, "min": np.nanmin, "max": np.nanmax,
+        "std": lambda bin: np.nanstd(bin, ddof=1), "cov": lambda bin: np.mean(~np.isnan(bin)),
+    }[statistic]  # fmt: skip
+    with bbi.open(str(path)) as file:
+        assert list(file.zooms) == [10 * 4**i for i in range(8)]
+        for width in [4 * zoom for zoom in file.zooms[:6]]:  # seen from so far, it is this level
+            n = contigs["a"] // width
+            found = file.fetch("a", 0, n * width, bins=n, summary=statistic, missing=-9)
+            bins = tracks["a"][: n * width].reshape(n, width)
+            is_full = (~np.isnan(bins)).sum(1) > 1
+            wanted = [fold(bin) for bin in bins[is_full]]
+            np.testing.assert_allclose(found[is_full], wanted, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("records", "message"),
-    [
-        # Past the end of a contig, which libBigWig only minds when reading.
-        ([(2, 58, [1, 2, 3])], "Invalid interval bounds"),
-        ([(0, 7, [1, 2]), (0, 3, [1, 2])], "out of order"),
-    ],
-)
-def test_the_child_says_why_in_one_line(tmp_path, records, message):
-    command = [sys.executable, "-P", bigwig_child.__file__, str(tmp_path / "a.bw")]
-    done = subprocess.run(command, input=stream_of(records) + END, capture_output=True, check=False)
-    assert done.returncode == 1
-    assert message in done.stderr.decode()
-    assert len(done.stderr.decode().strip().splitlines()) == 1
+def test_a_track_without_values_is_a_bigwig(tmp_path):
+    path = written(tmp_path / "a.bw", CONTIGS, [])
+    with bbi.open(str(path)) as file:
+        assert np.isnan(file.fetch("chr1", 0, 700, missing=np.nan)).all()
+    with pyBigWig.open(str(path)) as file:
+        assert file.header()["nBasesCovered"] == 0
 
 
-def test_what_reads_back_differently_is_noticed(tmp_path):
-    path = tmp_path / "a.bw"
-    bigwig_child.main(str(path), io.BytesIO(stream_of([(0, 7, [1.5, 2.5])]) + END))
-    with pytest.raises(RuntimeError, match="the values read back at chr2:8-9 differ"):
-        bigwig_child._require_same(str(path), list(CONTIGS.items()), [0, 7, 2, 12345])
-    with pytest.raises(RuntimeError, match="the contigs read back differ"):
-        bigwig_child._require_same(str(path), [("chr2", 900)], [])
+def test_memory_does_not_grow_with_the_track(tmp_path):
+    """A hundredth of a byte a base, for the index."""
+    values = np.random.default_rng(0).normal(size=1 << 16).astype(np.float32)
+
+    def peak(n_runs):
+        tracemalloc.start()
+        written(tmp_path / "a.bw", {"a": 1 << 28}, (("a", i << 16, values) for i in range(n_runs)))
+        largest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return largest
+
+    peak(1)
+    few, many = peak(4), peak(64)
+    assert many - few < 60 * len(values) / 10
 
 
-def test_the_child_does_not_import_the_package():
-    """It must start quickly, and modules beside it must not stand in for installed ones."""
-    text = Path(bigwig_child.__file__).read_text()
-    assert "seqlift" not in text.split('"""', 2)[2]
+def test_both_ends_carry_the_signature(tmp_path):
+    data = written(tmp_path / "a.bw", CONTIGS, [("chr1", 5, [1.0])]).read_bytes()
+    assert data[:4] == data[-4:] == bytes.fromhex("26fc8f88")

@@ -5,7 +5,7 @@
 
 Prints one line a round, then sequences a second (median over rounds), the ratio round by round, and the largest
 difference between the two results. Both use torch's threads; tangermeme runs at the best of several batch sizes,
-seqlift at its default.
+seqlift at its default. Compiling is not timed; once per machine it takes up to a minute or two.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 20, 32, 64])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", choices=["on", "off", "auto"], default="on")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -78,7 +80,13 @@ def main() -> None:
     references = torch.from_numpy(
         make_references(one_hot.numpy(), n_references=options.references, seed=0)
     )
-    explainer = Explainer(model, length=options.length, device="cpu")
+    explainer = Explainer(
+        model,
+        length=options.length,
+        device="cpu",
+        precision=options.precision,
+        compile=options.compile,
+    )
 
     def ours() -> Tensor:
         return explainer.contribute(one_hot, references).hypothetical

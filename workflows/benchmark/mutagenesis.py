@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from unittest import mock
 
 import tangermeme
 import torch
-from against_tangermeme import BPNet, random_sequences
 from tangermeme import saturation_mutagenesis as peer
 from torch import Tensor, nn
 
@@ -32,20 +33,9 @@ from seqlift.model.capture import capture
 from seqlift.model.placement import place
 from seqlift.model.targets import select_target
 
-
-def basset() -> nn.Module:
-    """Return the network of Kelley et al. 2016, for 600 bp."""
-
-    def block(n_in: int, n_out: int, width: int, pool: int) -> list[nn.Module]:
-        convolution = nn.Conv1d(n_in, n_out, width, padding=width // 2)
-        return [convolution, nn.BatchNorm1d(n_out), nn.ReLU(), nn.MaxPool1d(pool)]
-
-    return nn.Sequential(
-        *block(4, 300, 19, 3), *block(300, 200, 11, 4), *block(200, 200, 7, 4), nn.Flatten(),
-        nn.Linear(2400, 1000), nn.ReLU(), nn.Dropout(0.3),
-        nn.Linear(1000, 1000), nn.ReLU(), nn.Dropout(0.3), nn.Linear(1000, 164),
-    )  # fmt: skip
-
+sys.path.insert(0, str(Path(__file__).parent / "workflow/scripts"))
+from models import BPNet, basset
+from sequences import random_sequences
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "basset": (basset, 600),

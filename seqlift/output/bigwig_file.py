@@ -1,0 +1,191 @@
+"""A bigWig, written as its values come, in memory that does not grow with them but for an index.
+
+References
+----------
+Kent et al. 2010, "BigWig and BigBed: enabling browsing of large distributed datasets",
+Bioinformatics 26:2204, supplement: tables 5 to 7, 12, 13, 18 and 19.
+"""
+
+import shutil
+import struct
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlift.output.atomic import write_errors
+from seqlift.output.bigwig_index import Blocks, contig_tree, place_tree
+from seqlift.output.bigwig_zoom import (
+    MOST_LEVELS,
+    RECORD_SIZE,
+    RECORDS_AT_ONCE,
+    ZoomLevel,
+    ZoomLevels,
+)
+
+__all__ = ["BigWigFile"]
+
+_MAGIC = 0x888FFC26
+_VERSION = 4
+_HEADER = struct.Struct("<IHHQQQHHQQIQ")
+_ZOOM_HEADER = struct.Struct("<IIQQ")
+_SUMMARY = struct.Struct("<Qdddd")
+_SECTION = struct.Struct("<5IBBH")
+_FIXED_STEP = 3
+
+_SUMMARY_AT = _HEADER.size + MOST_LEVELS * _ZOOM_HEADER.size
+_TREE_AT = _SUMMARY_AT + _SUMMARY.size
+
+_VALUES_AT_ONCE = 1024  # in a block; what is read of a track is read in blocks
+_LARGEST_BLOCK = max(_SECTION.size + 4 * _VALUES_AT_ONCE, RECORD_SIZE * RECORDS_AT_ONCE)
+# Values that wait for their zoom levels: short runs are summed up together.
+_WAITING = 1 << 16
+
+
+class BigWigFile:
+    """Write a bigWig; a context manager, which finishes it when the block ends well.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to write; what is there is replaced.
+    contigs : mapping of str to int
+        Lengths in bp, in the order of the values; at least one.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written (here, and by every method).
+    """
+
+    def __init__(self, path: str | Path, contigs: Mapping[str, int]) -> None:
+        self._path = Path(path)
+        self._numbers = {name: i for i, name in enumerate(contigs)}
+        self._blocks = Blocks()
+        self._contig = ""
+        self._waiting: list[tuple[int, NDArray[np.float32]]] = []
+        self._n_waiting = 0
+        self._totals = [0, np.inf, -np.inf, 0.0, 0.0]
+        with write_errors(path):
+            self._file = self._path.open("wb")
+            self._zooms = ZoomLevels(self._path.parent, max(contigs.values()))
+            try:
+                self._file.write(bytes(_TREE_AT))
+                self._file.write(contig_tree(contigs, _TREE_AT))
+                self._data_at = self._file.tell()
+                self._file.write(bytes(8))
+            except BaseException:
+                self._release()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if exc_type is None:
+                with write_errors(self._path):
+                    self._finish()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        for held in (self._zooms, self._file):
+            with suppress(OSError):  # what a full disk did not take has been reported
+                held.close()
+
+    def add(self, contig: str, start: int, values: NDArray[np.float32]) -> None:
+        """Add a run of values.
+
+        Parameters
+        ----------
+        contig : str
+            One of the contigs, in their order.
+        start : int
+            0-based, at or after the end of the run before.
+        values : float32, shape (position,)
+            Finite, at least one, none past the contig's end.
+        """
+        with write_errors(self._path):
+            if contig != self._contig:
+                self._end_contig()
+                self._contig = contig
+            for first in range(0, len(values), _VALUES_AT_ONCE):
+                self._write_section(start + first, values[first : first + _VALUES_AT_ONCE])
+            self._waiting.append((start, values))
+            self._n_waiting += len(values)
+            if self._n_waiting >= _WAITING:
+                self._sum_up()
+
+    def _write_section(self, start: int, values: NDArray[np.float32]) -> None:
+        number, end = self._numbers[self._contig], start + len(values)
+        head = _SECTION.pack(number, start, end, 1, 1, _FIXED_STEP, 0, len(values))
+        data = zlib.compress(head + values.astype("<f4").tobytes())
+        self._blocks.add(number, start, end, self._file.tell(), len(data))
+        self._file.write(data)
+
+    def _sum_up(self) -> None:
+        """Give what waits to the zoom levels."""
+        if not self._waiting:
+            return
+        values = np.concatenate([run for _, run in self._waiting])
+        starts = np.concatenate([np.arange(i, i + len(run)) for i, run in self._waiting])
+        self._zooms.add(self._numbers[self._contig], starts, values)
+        wide = values.astype(np.float64)
+        n, minimum, maximum, total, squares = self._totals
+        self._totals = [
+            n + len(wide),
+            min(minimum, float(wide.min())),
+            max(maximum, float(wide.max())),
+            total + float(wide.sum()),
+            squares + float((wide**2).sum()),
+        ]
+        self._waiting.clear()
+        self._n_waiting = 0
+
+    def _end_contig(self) -> None:
+        if self._contig:
+            self._sum_up()
+            self._zooms.end_contig(self._numbers[self._contig])
+
+    def _finish(self) -> None:
+        self._end_contig()
+        index_at = self._write_index(self._blocks)
+        zoom_headers = [self._write_zoom(level) for level in self._zooms]
+        self._file.write(struct.pack("<I", _MAGIC))
+        self._file.seek(0)
+        offsets = (_TREE_AT, self._data_at, index_at)
+        header = (_MAGIC, _VERSION, len(zoom_headers), *offsets, 0, 0, 0, _SUMMARY_AT)
+        self._file.write(_HEADER.pack(*header, _LARGEST_BLOCK, 0))
+        self._file.write(b"".join(zoom_headers))
+        self._file.seek(_SUMMARY_AT)
+        is_empty = not self._totals[0]
+        self._file.write(_SUMMARY.pack(*([0] * 5 if is_empty else self._totals)))
+        self._file.seek(self._data_at)
+        self._file.write(struct.pack("<Q", len(self._blocks)))
+        self._file.flush()
+
+    def _write_index(self, blocks: Blocks, moved_by: int = 0) -> int:
+        at = self._file.tell()
+        self._file.write(place_tree(blocks.leaves(moved_by), at))
+        return at
+
+    def _write_zoom(self, level: ZoomLevel) -> bytes:
+        """Write the bins of a level behind everything else; return its header."""
+        data_at = self._file.tell()
+        self._file.write(struct.pack("<I", level.n_records))
+        moved_by = self._file.tell()
+        level.spool.seek(0)
+        shutil.copyfileobj(level.spool, self._file)
+        index_at = self._write_index(level.blocks, moved_by)
+        return _ZOOM_HEADER.pack(level.width, 0, data_at, index_at)

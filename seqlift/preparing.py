@@ -1,0 +1,83 @@
+"""From the options of a run to what explains: one explainer a target, on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from seqlift.batches import References
+from seqlift.deeplift.methods import MethodOptions
+from seqlift.explain import Explainer
+from seqlift.model.capture import capture
+from seqlift.model.load import LoadedModel
+from seqlift.model.placement import find_device
+from seqlift.opening import model_length
+from seqlift.plan import Plan
+
+__all__ = ["expect", "find_devices", "prepare"]
+
+
+def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explainer]:
+    """Capture the model once and make one explainer a target.
+
+    Parameters
+    ----------
+    plan : Plan
+    model : LoadedModel
+        That of the plan.
+    device : torch.device
+
+    Returns
+    -------
+    explainers : list of Explainer
+
+    Raises
+    ------
+    ModelError, UsageError
+    """
+    captured = capture(model.model, model_length(model, plan))
+    options = MethodOptions(steps=plan.steps, window=plan.window, stride=plan.stride)
+    return [
+        Explainer(
+            captured,
+            target=target,
+            rules=plan.rules,
+            method=plan.method,
+            options=options,
+            estimator=plan.estimator,
+            precision=plan.precision,
+            device=device,
+            target_activation=plan.target_activation,
+            batch_size=plan.batch_size,
+            compile=plan.compile,
+        )
+        for target in plan.targets
+    ]
+
+
+def expect(explainers: Sequence[Explainer], schemes: Sequence[References], n_windows: int) -> None:
+    """Tell explainers how much is to come, so that they know whether compiling is worth it.
+
+    Parameters
+    ----------
+    explainers : sequence of Explainer
+    schemes : sequence of References
+    n_windows : int
+        For each of them to score.
+    """
+    for explainer in explainers:
+        explainer.expect(n_windows * sum(scheme.n_made for scheme in schemes))
+
+
+def find_devices(names: str | None) -> list[torch.device]:
+    """Return the devices of a list such as `cuda:0,cuda:1`; None is one, chosen here.
+
+    Raises
+    ------
+    UsageError
+        If one of them is not here.
+    """
+    if names is None:
+        return [find_device(None)]
+    return [find_device(name.strip()) for name in names.split(",")]

@@ -1,0 +1,52 @@
+"""Time seqlift and tangermeme along one axis, batch size or references, each point in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+from commands import best_batch_size
+
+sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
+params, axis = snakemake.params, snakemake.wildcards.axis
+CHILD = Path(__file__).with_name("curve_point.py")
+TOOLS = [*(("seqlift", p) for p in params.row["precisions"]), ("tangermeme", "float32")]
+
+
+def measure(tool, precision, value):
+    """Return seconds and peak memory; off its own axis seqlift chooses its batch size, tangermeme has its best."""
+    point = {
+        "tool": tool,
+        "precision": precision,
+        "row": params.row,
+        "program": snakemake.input.program,
+        "weights": snakemake.input.weights,
+        "sequences": params.sequences,
+        "n_references": params.n_references,
+        "batch_size": None if tool == "seqlift" else best_batch_size(snakemake.input.seconds),
+        "explainer": params.explainer,
+        "device": params.device,
+        "threads": snakemake.threads,
+        axis: value,
+    }
+    done = subprocess.run(
+        [sys.executable, CHILD, json.dumps(point)],
+        env=os.environ | {"OMP_NUM_THREADS": str(snakemake.threads)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+lines = []
+for i, value, (tool, precision) in product(range(params.rounds), params.values, TOOLS):
+    found = measure(tool, precision, value)
+    print(i + 1, axis, value, tool, precision, found)
+    rate = params.sequences / found["seconds"]
+    lines.append((tool, precision, value, i, rate, found["peak_gb"]))
+columns = ["tool", "precision", axis, "round", "sequences_per_second", "peak_gb"]
+table = pd.DataFrame(lines, columns=columns)
+table.to_csv(snakemake.output.curve, sep="\t", index=False, float_format="%.6g")
