@@ -149,7 +149,7 @@ class Explainer:
         self._options = replace(options or MethodOptions(), rows=self.batch_size)
         self._require_independent_rows()
         if self._is_deeplift:
-            self._graph = optimise(self._graph)
+            self._graph = optimise(self._graph, self.device)
         self._rules = assign(self._graph.graph, rules)
         if precision == "bfloat16":
             self._rules = lowered(self._graph.graph, self._rules)

@@ -60,7 +60,7 @@ def _limits() -> Iterator[int]:
     group = Path("/sys/fs/cgroup")
     most, used = _number(group / "memory.max"), _number(group / "memory.current")
     if most is not None and used is not None:
-        yield max(0, most - used)
+        yield max(0, most - used + _cached_files(group / "memory.stat"))
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     size = _fields("/proc/self/status").get("VmSize")
     if soft != resource.RLIM_INFINITY and size is not None:
@@ -75,6 +75,15 @@ def _fields(path: str) -> dict[str, int]:
         return {}
     words = [line.split() for line in lines if line.endswith(" kB")]
     return {name.rstrip(":"): int(size) * 1024 for name, size, _ in words}
+
+
+def _cached_files(path: Path) -> int:
+    """Return the memory of a control group that holds files, which make room when asked."""
+    try:
+        words = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return 0
+    return sum(int(size) for name, size in words if name in ("active_file", "inactive_file"))
 
 
 def _number(path: Path) -> int | None:

@@ -16,8 +16,7 @@ aten = torch.ops.aten
 
 NO_MEMORY = {*VIEWS, *PIECES, aten.view.default, aten.reshape.default, aten._unsafe_view.default}
 
-# A value, its slope, and what an operator works in; measured as 1.1 to 2.4 times the values on the
-# networks of workflows/benchmark.
+# A value, its slope, and what an operator works in.
 COPIES = 3
 
 

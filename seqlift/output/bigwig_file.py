@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from seqlift.output.atomic import write_errors
 from seqlift.output.bigwig_index import Blocks, contig_tree, place_tree
 from seqlift.output.bigwig_zoom import (
+    COMPRESSION,
     MOST_LEVELS,
     RECORD_SIZE,
     RECORDS_AT_ONCE,
@@ -130,7 +131,7 @@ class BigWigFile:
     def _write_section(self, start: int, values: NDArray[np.float32]) -> None:
         number, end = self._numbers[self._contig], start + len(values)
         head = _SECTION.pack(number, start, end, 1, 1, _FIXED_STEP, 0, len(values))
-        data = zlib.compress(head + values.astype("<f4").tobytes())
+        data = zlib.compress(head + values.astype("<f4").tobytes(), COMPRESSION)
         self._blocks.add(number, start, end, self._file.tell(), len(data))
         self._file.write(data)
 

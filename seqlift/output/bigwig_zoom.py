@@ -18,10 +18,19 @@ from numpy.typing import NDArray
 
 from seqlift.output.bigwig_index import Blocks
 
-__all__ = ["MOST_LEVELS", "RECORDS_AT_ONCE", "RECORD_SIZE", "ZoomLevel", "ZoomLevels"]
+__all__ = [
+    "COMPRESSION",
+    "MOST_LEVELS",
+    "RECORDS_AT_ONCE",
+    "RECORD_SIZE",
+    "ZoomLevel",
+    "ZoomLevels",
+]
 
 Floats = NDArray[np.float64]
 
+# More effort makes scores smaller by one part in a hundred.
+COMPRESSION = 1
 MOST_LEVELS = 10
 _FIRST, _STEP = 10, 4
 RECORDS_AT_ONCE = 512
@@ -81,7 +90,7 @@ class ZoomLevel:
             records[name] = values
         for first in range(0, len(records), RECORDS_AT_ONCE):
             some = records[first : first + RECORDS_AT_ONCE]
-            data = zlib.compress(some.tobytes())
+            data = zlib.compress(some.tobytes(), COMPRESSION)
             place = (contig, int(some["start"][0]), int(some["end"][-1]))
             self.blocks.add(*place, self.spool.tell(), self.spool.write(data))
         self.n_records += len(records)

@@ -146,3 +146,11 @@ def test_nodes_keep_their_names():
     graph = placed(Residual())
     names = [node.name for node in graph.graph.nodes if node.op != "output"]
     assert set(names) <= {node.name for node in optimise(graph).graph.nodes}
+
+
+def test_channels_are_last_on_a_cpu_alone():
+    graph = placed(Residual())
+    before = [node.target for node in graph.graph.nodes]
+    elsewhere = optimise(graph, torch.device("meta"))
+    assert [node.target for node in elsewhere.graph.nodes] == before
+    assert aten.permute.default in targets(optimise(graph, CPU))
