@@ -118,11 +118,11 @@ def test_what_ends_a_worker_ends_the_run_and_nothing_is_written(plan):
     made = plan(device="cpu,cpu")
     with Workers(plan(targets=("7",)), find_devices("cpu,cpu")) as workers:
         with pytest.raises(ModelError, match="7"):
-            workers.begin([])
+            workers.begin([], 0)
 
     class Dying(Workers):
-        def begin(self, schemes):
-            super().begin(schemes)
+        def begin(self, schemes, n_windows):
+            super().begin(schemes, n_windows)
             self._processes._processes[1]._process.kill()
 
     with pytest.MonkeyPatch.context() as patch:

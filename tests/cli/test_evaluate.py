@@ -12,9 +12,9 @@ QUICK = ("-d", "cpu", "--regions-sampled", 4, "--positions", 6)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    from seqlift import evaluate, faithfulness, pipeline
+    from seqlift import evaluate, faithfulness, preparing
 
-    monkeypatch.setattr(evaluate, "capture", pipeline.capture)  # which remembers
+    monkeypatch.setattr(evaluate, "capture", preparing.capture)  # which remembers
     monkeypatch.setattr(faithfulness, "N_DRAWS", 20)
 
 

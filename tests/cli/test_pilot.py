@@ -14,9 +14,9 @@ QUICK = ("--regions-sampled", 5, "--against", 4)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    from seqlift import faithfulness, pilot, pilot_runs, pipeline
+    from seqlift import faithfulness, pilot, pilot_runs, preparing
 
-    monkeypatch.setattr(pilot, "capture", pipeline.capture)  # which remembers
+    monkeypatch.setattr(pilot, "capture", preparing.capture)  # which remembers
     monkeypatch.setattr(faithfulness, "N_DRAWS", 20)
     monkeypatch.setattr(pilot_runs, "ENOUGH", 0.0)
 

@@ -7,9 +7,27 @@ from seqlift.deeplift.interpreter import multipliers
 from seqlift.deeplift.program import is_followed, write_program
 from seqlift.deeplift.rulesets import assign
 from tests.helpers import explainer, with_shuffles
-from tests.zoo import ZOO
 
 aten = torch.ops.aten
+
+# One of each kind of rule; `Explainer` runs the same rules on every model of the zoo.
+SOME = [
+    "F.relu",
+    "nn.LogSigmoid",
+    "tanh*sigmoid gate",
+    "squeeze-excite",
+    "ratio",
+    "dense block",
+    "max-pool",
+    "max-pool overlap",
+    "batch norm",
+    "layer norm",
+    "softmax positions",
+    "multi-head attention",
+    "bidirectional LSTM",
+    "conv2d max-pool",
+    "siamese in one batch",
+]
 
 
 def scorer(explained, rules="rescale"):
@@ -27,8 +45,8 @@ def doubles(n_regions=2, n_references=3):
     return tuple(part.double() for part in with_shuffles(n_regions, n_references))
 
 
-@pytest.mark.parametrize("name", ZOO)
-def test_every_model_gets_the_same_multipliers(name):
+@pytest.mark.parametrize("name", SOME)
+def test_a_program_gives_the_same_multipliers(name):
     score, examples = scorer(explainer(name)), doubles()
     program = write_program(score, examples)
     others = doubles()  # not the tensors that it was written with
