@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.scripts import scripts_of_workflow
+
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
@@ -18,13 +20,7 @@ SCRIPTS = WORKFLOW / "workflow/scripts"
 
 @pytest.fixture(autouse=True)
 def scripts(monkeypatch):
-    """Import the workflow's modules as its scripts do, and forget them again."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield
-    for name in set(sys.modules) - before:
-        if SCRIPTS in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
-            del sys.modules[name]
+    yield from scripts_of_workflow(SCRIPTS, monkeypatch)
 
 
 def module(name):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.scripts import scripts_of_workflow
+
 pd = pytest.importorskip("pandas")
 torch = pytest.importorskip("torch")
 
@@ -23,13 +25,7 @@ BACKGROUND = (0.3, 0.2, 0.2, 0.3)
 
 @pytest.fixture(autouse=True)
 def scripts(monkeypatch):
-    """Import the workflow's modules as its scripts do, and forget them again."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield
-    for name in set(sys.modules) - before:
-        if SCRIPTS in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
-            del sys.modules[name]
+    yield from scripts_of_workflow(SCRIPTS, monkeypatch)
 
 
 def module(name):

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, fx
 
 from seqlift.deeplift.dataflow import varying_nodes
-from seqlift.deeplift.rules.linear import PIECES, VIEWS
+from seqlift.deeplift.rules.linear import PIECES
+from seqlift.deeplift.rulesets import RESHAPES
 
 __all__ = ["bytes_a_pair"]
 
-aten = torch.ops.aten
-
-NO_MEMORY = {*VIEWS, *PIECES, aten.view.default, aten.reshape.default, aten._unsafe_view.default}
+NO_MEMORY = {*RESHAPES, *PIECES}
 
 # A value, its slope, and what an operator works in.
 COPIES = 3

@@ -17,12 +17,12 @@ from torch._ops import OpOverload
 
 from seqlift.deeplift.dataflow import varying_arguments, varying_nodes
 from seqlift.deeplift.registry import rule_for
-from seqlift.deeplift.rules.linear import PIECES, VIEWS
+from seqlift.deeplift.rules.linear import PIECES, RIGID_VIEWS, VIEWS
 from seqlift.deeplift.rules.revealcancel import REVEALABLE
 from seqlift.deeplift.rules.signed import BATCH_NORM, DENSE, MOVES, SCALES, SUMS, step_of
 from seqlift.errors import UsageError
 
-__all__ = ["RULES", "RULE_SETS", "Assignment", "assign", "lowered", "rules_name"]
+__all__ = ["RESHAPES", "RULES", "RULE_SETS", "Assignment", "assign", "lowered", "rules_name"]
 
 aten = torch.ops.aten
 
@@ -46,7 +46,7 @@ CONVOLUTIONS = {
     aten.convolution.default,
 }
 
-RESHAPES = {*VIEWS, aten.view.default, aten.reshape.default, aten._unsafe_view.default}
+RESHAPES = {*VIEWS, *RIGID_VIEWS, aten.reshape.default}
 
 
 @dataclass(frozen=True, slots=True)

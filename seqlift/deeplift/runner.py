@@ -1,6 +1,6 @@
 """One function of a batch, run for many batches: by its rules, or compiled.
 
-Compiling takes from ten seconds to a minute. It is worth that when what it saves of the work that
+Compiling takes from ten seconds to minutes. It is worth that when what it saves of the work that
 is left is more; nobody wants to wait for a compiler on a job of a few seconds. So the first batches
 are run rule by rule and timed.
 """
@@ -45,11 +45,6 @@ class Runner:
         "on", "off", or "auto": when the work that is left is worth it.
     rows : int
         Regions in a whole batch. Compiled code takes that many and no other number.
-
-    Attributes
-    ----------
-    is_compiled : bool
-        Whether compiled code has been run.
     """
 
     def __init__(
@@ -63,7 +58,6 @@ class Runner:
         self._rows = rows
         self._compiled: dict[Any, Callable[[Tensor, Tensor], Any] | None] = {}
         self._seconds = math.inf  # a pair, rule by rule
-        self.is_compiled = False
 
     def __call__(self, one_hot: Tensor, references: Tensor, pairs_left: int = 0) -> Any:
         """Run the function for a batch of at most `rows` regions.
@@ -84,7 +78,6 @@ class Runner:
         program = self._program(one_hot, references, pairs_left) if is_whole else None
         if program is None:
             return self._timed(one_hot, references)
-        self.is_compiled = True
         found = program(_filled(one_hot, self._rows), _filled(references, self._rows))
         return pytree.tree_map_only(Tensor, lambda leaf: leaf[: len(one_hot)], found)
 

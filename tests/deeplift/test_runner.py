@@ -44,9 +44,7 @@ def assert_same(found, expected):
 def test_batches_of_any_size_give_the_same(compiled, n_regions):
     run = Runner(mean_difference, "on", ROWS)
     assert_same(run(*batch(n_regions)), mean_difference(*batch(n_regions)))
-    is_filled_up = n_regions > ROWS / 2
-    assert run.is_compiled == is_filled_up
-    assert len(compiled) == is_filled_up
+    assert len(compiled) == (n_regions > ROWS / 2), "a fuller batch is filled up"
 
 
 def test_one_program_serves_all_batches_of_a_kind(compiled):
@@ -62,7 +60,7 @@ def test_off_never_compiles(compiled):
     run = Runner(mean_difference, "off", ROWS)
     run(*batch(4), 10**12)
     run(*batch(4), 10**12)
-    assert not compiled and not run.is_compiled
+    assert not compiled
 
 
 def test_auto_compiles_when_the_work_that_is_left_is_worth_it(compiled, monkeypatch):
@@ -90,7 +88,7 @@ def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch, compiled):
         found = run(*batch(4))
     assert_same(found, mean_difference(*batch(4)))
     run(*batch(4))  # says it once: a warning here is an error
-    assert not run.is_compiled
+    assert not compiled
 
 
 def test_a_compiler_that_fails_is_no_end_of_the_run(monkeypatch):
@@ -107,6 +105,14 @@ def test_a_compiler_that_fails_is_no_end_of_the_run(monkeypatch):
 def test_compiled_code_gives_the_same():
     if not module.has_compiler():
         pytest.skip("no C++ compiler")
-    run = Runner(mean_difference, "on", ROWS)
+    calls = []
+
+    def counted(one_hot, references):
+        calls.append(1)
+        return mean_difference(one_hot, references)
+
+    run = Runner(counted, "on", ROWS)
     assert_same(run(*batch(3)), mean_difference(*batch(3)))
-    assert run.is_compiled
+    followed = len(calls)
+    assert_same(run(*batch(4)), mean_difference(*batch(4)))
+    assert len(calls) == followed, "the second batch ran compiled code alone"

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from seqlift.deeplift.rules.signed import BATCH_NORM
 from seqlift.model.capture import capture
 from seqlift.model.passes import PASSES, optimise
-from seqlift.model.passes.batch_norm import BATCH_NORM
 from seqlift.model.placement import place
 from seqlift.model.targets import select_target
 from tests.helpers import captured, random_sequences
@@ -154,3 +154,56 @@ def test_channels_are_last_on_a_cpu_alone():
     elsewhere = optimise(graph, torch.device("meta"))
     assert [node.target for node in elsewhere.graph.nodes] == before
     assert aten.permute.default in targets(optimise(graph, CPU))
+
+
+class Reduced(nn.Module):
+    """A reduction, written in any way, of what a convolution gives."""
+
+    def __init__(self, reduce):
+        super().__init__()
+        self.first = nn.Conv1d(4, 6, 3, padding=1)
+        self.reduce = reduce
+
+    def forward(self, x):
+        x = self.first(x)
+        return (x + self.reduce(x)).flatten(1)
+
+
+REDUCTIONS = {
+    "all axes, amax": lambda x: x.amax(keepdim=True, dim=()),
+    "all positions and channels": lambda x: x.sum(dim=(1, 2), keepdim=True),
+    "channels, from the end": lambda x: x.mean(-2, keepdim=True),
+    "positions, by keyword": lambda x: torch.amax(input=x, dim=2, keepdim=True),
+    "not kept": lambda x: x.mean(2)[:, :, None],
+    "running sum of channels": lambda x: x.cumsum(1),
+    "softmax over channels": lambda x: torch.softmax(x, -2),
+}
+
+
+@pytest.mark.parametrize("kind", REDUCTIONS)
+def test_axes_are_found_however_they_are_written(kind):
+    torch.manual_seed(0)
+    graph = placed(Reduced(REDUCTIONS[kind]))
+    one_hot = random_sequences(1 if "all axes" in kind else 3).double()
+    torch.testing.assert_close(optimise(graph)(one_hot), graph(one_hot), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("axes", [None, []])
+def test_a_reduction_that_names_no_axis_is_left_alone(axes):
+    """`sum` takes None for all axes, an empty list for none; neither can be turned."""
+    graph = placed(Reduced(lambda x: x.sum(2, keepdim=True)))
+    (node,) = graph.graph.find_nodes(op="call_function", target=aten.sum.dim_IntList)
+    node.args = (node.args[0], axes, True)
+    graph.recompile()
+    one_hot = random_sequences(1).double()
+    torch.testing.assert_close(optimise(graph)(one_hot), graph(one_hot), rtol=1e-12, atol=1e-12)
+
+
+def test_an_axis_that_is_left_out_is_left_alone():
+    """The default axes of a maximum are all of them."""
+    graph = placed(Reduced(lambda x: x.amax(2, keepdim=True)))
+    (node,) = graph.graph.find_nodes(op="call_function", target=aten.amax.default)
+    node.args, node.kwargs = (node.args[0],), {"keepdim": True}
+    graph.recompile()
+    one_hot = random_sequences(1).double()
+    torch.testing.assert_close(optimise(graph)(one_hot), graph(one_hot), rtol=1e-12, atol=1e-12)

@@ -13,47 +13,24 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import tangermeme
 import torch
 from tangermeme.deep_lift_shap import deep_lift_shap
-from torch import Tensor, nn
+from torch import Tensor
 
 import seqlift
 from seqlift.explain import Explainer
 from seqlift.sequence.references import make_references
 
-
-class BPNet(nn.Module):
-    """The trunk and the count head of BPNet: dilated residual convolutions, mean over positions, dense."""
-
-    def __init__(self, n_filters: int = 64, n_layers: int = 8, trimming: int = 37) -> None:
-        super().__init__()
-        self.first = nn.Conv1d(4, n_filters, 21, padding=10)
-        self.first_relu = nn.ReLU()
-        dilations = [2**i for i in range(1, n_layers + 1)]
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(n_filters, n_filters, 3, padding=d, dilation=d) for d in dilations
-        )
-        self.relus = nn.ModuleList(nn.ReLU() for _ in dilations)
-        self.counts = nn.Linear(n_filters, 1)
-        self.trimming = trimming
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.first_relu(self.first(x))
-        for convolution, relu in zip(self.convolutions, self.relus, strict=True):
-            x = x + relu(convolution(x))
-        return self.counts(x[:, :, self.trimming : -self.trimming].mean(2))
-
-
-def random_sequences(n: int, length: int, seed: int) -> Tensor:
-    """Return one-hot sequences, uint8, shape (region, 4, position)."""
-    generator = torch.Generator().manual_seed(seed)
-    letters = torch.randint(0, 4, (n, length), generator=generator)
-    return nn.functional.one_hot(letters, 4).transpose(1, 2).to(torch.uint8).contiguous()
+sys.path.insert(0, str(Path(__file__).parent / "workflow/scripts"))
+from models import BPNet
+from sequences import random_sequences
 
 
 def seconds(work: Callable[[], Tensor]) -> tuple[float, Tensor]:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from seqlift.deeplift.rules.linear import RIGID_VIEWS
+
 __all__ = ["Replay", "differentiate", "predict"]
 
 aten = torch.ops.aten
@@ -41,8 +43,7 @@ INSTEAD: dict[Any, Callable[..., Any]] = {
     # It stops gradients in training and changes nothing in the value, so not in its derivative.
     aten.detach.default: aten.alias.default,
     # What replaces an operator need not lay its value out in memory as the operator does.
-    aten.view.default: aten.reshape.default,
-    aten._unsafe_view.default: aten.reshape.default,
+    **dict.fromkeys(RIGID_VIEWS, aten.reshape.default),
     **{layer: _differentiable(layer) for layer in RECURRENT},
 }
 

@@ -101,6 +101,9 @@ VIEWS = [
     aten.unsqueeze.default,
 ]
 
+# They ask for a layout in memory that the value before them may not have.
+RIGID_VIEWS = (aten._unsafe_view.default, aten.view.default)
+
 PICKED = [aten.gather.default, aten.index.Tensor, aten.index_select.default]
 
 PIECES = [
@@ -158,7 +161,7 @@ def _combined(operator: Any, *args: Any, **kwargs: Any) -> Lanes:
 
 
 @register(
-    [aten._unsafe_view.default, aten.reshape.default, aten.view.default],
+    [aten.reshape.default, *RIGID_VIEWS],
     "linear",
     formula=UNCHANGED,
     source="our own: a view",

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, fx
 
+from seqlift.deeplift.rules.signed import BATCH_NORM
 from seqlift.model.passes.constants import add_constant, constant_of
 
 __all__ = ["fold_batch_norm"]
 
 aten = torch.ops.aten
 
-BATCH_NORM = aten._native_batch_norm_legit_no_training.default
 # Layers whose weights have the output channels first; the transposed convolution has them second.
 WEIGHTED = {
     aten.conv1d.default,

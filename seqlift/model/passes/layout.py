@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx
 
 from seqlift.deeplift.registry import rule_for
+from seqlift.deeplift.rules.linear import RIGID_VIEWS
 from seqlift.model.passes.constants import constant_of
 
 __all__ = ["channels_last"]
@@ -45,19 +46,20 @@ ALIKE = {
     aten.sub.Scalar,
     aten.sub.Tensor,
 }
-# One axis, at argument 1.
-ALONG_AXIS = {
+# One axis or several, at argument 1. What is left out stands for all axes, or for the first.
+ALONG_AXES = {
+    aten.amax.default,
+    aten.amin.default,
     aten.cumsum.default,
     aten.log_softmax.int,
-    aten.select.int,
+    aten.mean.dim,
     aten.slice.Tensor,
     aten.softmax.int,
+    aten.sum.dim_IntList,
 }
-# One axis or several, at argument 1, and whether they are kept, at argument 2.
-OVER_AXES = {aten.amax.default, aten.amin.default, aten.mean.dim, aten.sum.dim_IntList}
-# They ask for a memory layout that a swapped value has not.
-VIEWS = {aten._unsafe_view.default, aten.view.default}
 SWAP = (0, 2, 1)
+
+Writer = Callable[[fx.Node], fx.Node]
 
 
 def channels_last(module: fx.GraphModule) -> fx.GraphModule:
@@ -84,10 +86,11 @@ class _Rewriter:
         self.graph = fx.Graph()
         self.first: dict[fx.Node, fx.Node] = {}  # channels first, as in the graph that is copied
         self.last: dict[fx.Node, fx.Node] = {}  # channels last
-        self._writers: dict[Any, Callable[[fx.Node], fx.Node]] = {
-            aten.cat.default: self._joined,
-            aten.constant_pad_nd.default: self._padded,
-            **dict.fromkeys(ALONG_AXIS | OVER_AXES, self._along),
+        self._writers: dict[Any, tuple[Writer, Callable[[fx.Node], bool]]] = {
+            aten.cat.default: (self._joined, _always),
+            aten.constant_pad_nd.default: (self._padded, _always),
+            aten.max_pool1d.default: (self._max_pool, _is_split),
+            **dict.fromkeys(ALONG_AXES, (self._along, _names_axes)),
         }
 
     def run(self) -> fx.GraphModule:
@@ -96,11 +99,11 @@ class _Rewriter:
             if write is not None:
                 self.last[node] = write(node)
             else:
-                target = aten.reshape.default if node.target in VIEWS else node.target
+                target = aten.reshape.default if node.target in RIGID_VIEWS else node.target
                 self.first[node] = self._copy(node, node.args, self.as_first, target=target)
         return fx.GraphModule(self.module, self.graph)
 
-    def _writer(self, node: fx.Node) -> Callable[[fx.Node], fx.Node] | None:
+    def _writer(self, node: fx.Node) -> Writer | None:
         """Return what writes a node with channels last, or None."""
         if _rank(node) != 3:
             return None
@@ -108,11 +111,11 @@ class _Rewriter:
             return self._convolution
         if not any(source in self.last for source in node.all_input_nodes):
             return None
-        if _is_alike(node):
-            return self._alike if all(map(self._is_either, node.all_input_nodes)) else None
-        if node.target is aten.max_pool1d.default:
-            return self._max_pool if _is_split(node) else None
-        return self._writers.get(node.target)
+        write, can_be_written = self._writers.get(node.target, (self._alike, self._is_alike))
+        return write if can_be_written(node) else None
+
+    def _is_alike(self, node: fx.Node) -> bool:
+        return _is_alike(node) and all(map(self._is_either, node.all_input_nodes))
 
     def _is_either(self, source: fx.Node) -> bool:
         return self._rank(source) == 3 or (source.op == "get_attr" and self._rank(source) < 3)
@@ -160,7 +163,7 @@ class _Rewriter:
         return self._copy(node, (value, swapped, *rest), self.as_last, swapped=True)
 
     def _along(self, node: fx.Node) -> fx.Node:
-        value, axes, *rest = [*node.args, 0] if len(node.args) == 1 else node.args
+        value, axes, *rest = node.args
         args = (value, _swapped_axes(axes), *rest)
         return self._copy(node, args, self.as_last, swapped=True)
 
@@ -211,6 +214,14 @@ class _Rewriter:
 def _rank(node: fx.Node) -> int:
     value = node.meta.get("val")
     return value.dim() if isinstance(value, Tensor) else -1
+
+
+def _always(_: fx.Node) -> bool:
+    return True
+
+
+def _names_axes(node: fx.Node) -> bool:
+    return len(node.args) > 1 and node.args[1] is not None
 
 
 def _is_alike(node: fx.Node) -> bool:
