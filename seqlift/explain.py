@@ -307,7 +307,9 @@ class Explainer:
 
     def _runner(self, n_regions: int, n_references: int, keep: bool) -> Runner:
         """Return what runs batches of so many references."""
-        rows = max(n_regions, 1, self.batch_size // n_references)
+        key = n_references, keep
+        if key in self._runners and n_regions <= self._runners[key].rows:
+            return self._runners[key]
 
         def score(one_hot: Tensor, references: Tensor) -> tuple[Tensor | None, ...]:
             references = references.to(self.dtype)
@@ -321,9 +323,10 @@ class Explainer:
             )
             return tuple(found)[:-1]
 
-        if (rows, keep) not in self._runners:
-            self._runners[rows, keep] = Runner(score, self._compile, rows)
-        return self._runners[rows, keep]
+        # A job of few regions is a batch of its own size.
+        rows = max(n_regions, min(self.batch_size, self._pairs_left) // n_references)
+        self._runners[key] = Runner(score, self._compile, rows)
+        return self._runners[key]
 
     def _multipliers(self, one_hot: Tensor, references: Tensor) -> Multipliers:
         if not self._is_deeplift:

@@ -449,3 +449,21 @@ def test_operators_without_a_rule_are_refused(explain):
 
 def test_the_default_device_is_there():
     assert find_device(None).type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_job_of_few_regions_is_compiled_where_that_is_asked_for(captured, one_hot, monkeypatch):
+    """Batches are for more; one that was filled up for that would be run rule by rule."""
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda program, **_: compiled.append(program) or program)
+    explained = Explainer(captured, device="cpu", precision="float64", compile="on")
+    references = torch.from_numpy(make_references(one_hot, n_references=4, seed=0))
+    found = explained.contribute(torch.from_numpy(one_hot), references)
+    assert len(compiled) == 1
+    more = explained.contribute(
+        torch.from_numpy(one_hot).repeat(3, 1, 1), references.repeat(3, 1, 1, 1)
+    )
+    assert len(compiled) == 2, "a larger batch is another program"
+    torch.testing.assert_close(more.scores[:3], found.scores)
+    plain = Explainer(captured, device="cpu", precision="float64", compile="off")
+    expected = plain.contribute(torch.from_numpy(one_hot), references)
+    torch.testing.assert_close(found.scores, expected.scores)

@@ -45,6 +45,11 @@ class Runner:
         "on", "off", or "auto": when the work that is left is worth it.
     rows : int
         Regions in a whole batch. Compiled code takes that many and no other number.
+
+    Attributes
+    ----------
+    rows : int
+        As given.
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class Runner:
     ) -> None:
         self._function = function
         self._mode = compile
-        self._rows = rows
+        self.rows = rows
         self._compiled: dict[Any, Callable[[Tensor, Tensor], Any] | None] = {}
         self._seconds = math.inf  # a pair, rule by rule
 
@@ -74,11 +79,11 @@ class Runner:
         What the function returns.
         """
         # A batch less than half full costs less as it is than filled up.
-        is_whole = 2 * len(one_hot) > self._rows
+        is_whole = 2 * len(one_hot) > self.rows
         program = self._program(one_hot, references, pairs_left) if is_whole else None
         if program is None:
             return self._timed(one_hot, references)
-        found = program(_filled(one_hot, self._rows), _filled(references, self._rows))
+        found = program(_filled(one_hot, self.rows), _filled(references, self.rows))
         return pytree.tree_map_only(Tensor, lambda leaf: leaf[: len(one_hot)], found)
 
     def _timed(self, one_hot: Tensor, references: Tensor) -> Any:
@@ -99,7 +104,7 @@ class Runner:
         """Return compiled code for batches like this one, or None."""
         key = one_hot.shape[1:], one_hot.dtype, references.shape[1:], references.dtype
         if key not in self._compiled and self._should_compile(pairs_left):
-            examples = _filled(one_hot, self._rows), _filled(references, self._rows)
+            examples = _filled(one_hot, self.rows), _filled(references, self.rows)
             self._compiled[key] = _compile(self._function, *examples)
         return self._compiled.get(key)
 
