@@ -1,4 +1,4 @@
-# All tools on one network: in one process, where seqlift's time goes there, and along an axis.
+# All tools on one network: in turn, where seqlift's time goes there, and along an axis.
 
 
 rule time_row:
@@ -49,5 +49,6 @@ rule time_curve:
         n_references=config["n_references"],
         explainer=config["explainer"],
         device=config["device"],
+        seed=config["seed"],
     script:
         "../scripts/time_curve.py"

@@ -1,44 +1,38 @@
 """Time seqlift and tangermeme along one axis, batch size or references, each point in a process of its own."""
 
-import json
-import os
-import subprocess
 import sys
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 from commands import best_batch_size
+from tools import Tool
 
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 params, axis = snakemake.params, snakemake.wildcards.axis
-CHILD = Path(__file__).with_name("curve_point.py")
 TOOLS = [*(("seqlift", p) for p in params.row["precisions"]), ("tangermeme", "float32")]
 
 
 def measure(tool, precision, value):
     """Return seconds and peak memory; off its own axis seqlift chooses its batch size, tangermeme has its best."""
-    point = {
+    own = 0 if tool == "seqlift" else best_batch_size(snakemake.input.seconds)
+    job = {
         "tool": tool,
         "precision": precision,
         "row": params.row,
         "program": snakemake.input.program,
         "weights": snakemake.input.weights,
         "sequences": params.sequences,
-        "n_references": params.n_references,
-        "batch_size": None if tool == "seqlift" else best_batch_size(snakemake.input.seconds),
+        "n_references": value if axis == "n_references" else params.n_references,
+        "seed": params.seed,
         "explainer": params.explainer,
         "device": params.device,
         "threads": snakemake.threads,
-        axis: value,
     }
-    done = subprocess.run(
-        [sys.executable, CHILD, json.dumps(point)],
-        env=os.environ | {"OMP_NUM_THREADS": str(snakemake.threads)},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    batch_size = value if axis == "batch_size" else own
+    with Tool(job) as one:
+        one.run(batch_size)  # what is done once
+        return one.run(batch_size)
 
 
 lines = []

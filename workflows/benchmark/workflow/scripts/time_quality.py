@@ -4,17 +4,18 @@ References are drawn beforehand, for every way and every tool; what is timed is 
 """
 
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import models
 import pandas as pd
 import torch
 from accuracy import correlations
 from commands import best_batch_size
-from contenders import PEERS, TAKES_NO_BATCH_SIZE, hush, installed_peers
+from contenders import TAKES_NO_BATCH_SIZE, installed_peers
 from sequences import sequences_for
 from timing import in_turn
+from tools import Tool
 
 import seqlift
 from seqlift.deeplift.scores import ESTIMATORS
@@ -23,7 +24,6 @@ from seqlift.sequence.references import make_references
 
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 torch.set_num_threads(snakemake.threads)
-hush()
 params, row, quality = snakemake.params, snakemake.params.row, snakemake.params.quality
 program = seqlift.load_model(snakemake.input.program)
 one_hot = sequences_for(row, quality["sequences"], params.seed)
@@ -52,15 +52,30 @@ def ways():
             yield name, error, partial(score, one_hot, shuffles, reference_error=error)
 
 
-def peer_ways(counts):
+def peer_ways(counts, stack):
     """Yield peers' plain shuffles, as many as plain shuffles take to reach each level."""
-    network = models.load(row["network"], snakemake.input.weights, params.device)
-    x = one_hot.float().to(params.device)
     for name in installed_peers():
         size = 0 if name in TAKES_NO_BATCH_SIZE else best_batch_size(snakemake.input.seconds, name)
         for n in counts if name != "autograd" else []:
-            references = shuffles[:, :n].float().to(params.device)
-            yield name, n, partial(PEERS[name], network, x, references, size)
+            one = stack.enter_context(Tool(job(name, n)))
+            one.run(size)
+            yield name, n, partial(one.run, size)
+
+
+def job(tool, n_references):
+    return {
+        "tool": tool,
+        "precision": "float32",
+        "row": row,
+        "program": snakemake.input.program,
+        "weights": snakemake.input.weights,
+        "sequences": quality["sequences"],
+        "n_references": n_references,
+        "seed": params.seed,
+        "explainer": params.explainer,
+        "device": params.device,
+        "threads": snakemake.threads,
+    }
 
 
 def limit_track():
@@ -91,13 +106,14 @@ for way, setting, work in ways():
     used = scores.n_references.double().mean()
     found[way, setting] = {"references": float(used), "correlation": float(agreement.mean())}
     works[way, setting] = lambda work=work: work().hypothetical
-for peer, n, work in peer_ways(enough(found)):
-    works[peer, n] = work
-    found[peer, n] = found["plain", n]
 lines = []
-for i, (way, setting), spent in in_turn(works, params.rounds):
-    seconds = {"round": i, "seconds_a_region": spent / len(one_hot)}
-    lines.append({"way": way, "setting": setting} | found[way, setting] | seconds)
+with ExitStack() as stack:
+    for peer, n, work in peer_ways(enough(found), stack):
+        works[peer, n] = work
+        found[peer, n] = found["plain", n]
+    for i, (way, setting), spent in in_turn(works, params.rounds):
+        seconds = {"round": i, "seconds_a_region": spent / len(one_hot)}
+        lines.append({"way": way, "setting": setting} | found[way, setting] | seconds)
 table = pd.DataFrame(lines)
 table.insert(0, "row", snakemake.wildcards.row)
 table["reliability"] = reliability

@@ -4,17 +4,19 @@ Written as well is where seqlift's time goes, by operator.
 """
 
 import sys
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import models
 import pandas as pd
 import torch
 from accuracy import agreement, incompleteness
-from contenders import PEERS, TAKES_NO_BATCH_SIZE, hush, installed_peers
-from limit import limit, n_operations
+from contenders import TAKES_NO_BATCH_SIZE, installed_peers
+from limit import n_operations
 from sequences import sequences_for
-from timing import in_turn, seconds
+from timing import seconds
+from tools import Tool
 from torch.profiler import ProfilerActivity, profile
 
 import seqlift
@@ -23,11 +25,10 @@ from seqlift.sequence.references import make_references
 
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 torch.set_num_threads(snakemake.threads)
-hush()
 params, row = snakemake.params, snakemake.params.row
 length, n_sequences = row["length"], row["sequences"]
 program = seqlift.load_model(snakemake.input.program)
-network = models.load(row["network"], snakemake.input.weights, params.device)
+network = models.load(row["network"], snakemake.input.weights)
 one_hot = sequences_for(row, n_sequences, params.seed)
 shuffles = make_references(one_hot.numpy(), n_references=params.n_references, seed=params.seed)
 references = torch.from_numpy(shuffles)
@@ -37,23 +38,27 @@ def explainer(precision, **options):
     return Explainer(program, length=length, precision=precision, device=params.device, **options)
 
 
-def peer_works():
-    x, r = one_hot.float().to(params.device), references.float().to(params.device)
-    return {
-        (name, "float32", size): partial(PEERS[name], network, x, r, size)
-        for name in installed_peers()
-        for size in ([0] if name in TAKES_NO_BATCH_SIZE else row["batch_sizes"])
-    }
+def tool(name, precision):
+    return Tool(
+        {
+            "tool": name,
+            "precision": precision,
+            "row": row,
+            "program": snakemake.input.program,
+            "weights": snakemake.input.weights,
+            "sequences": n_sequences,
+            "n_references": params.n_references,
+            "seed": params.seed,
+            "explainer": params.explainer,
+            "device": params.device,
+            "threads": snakemake.threads,
+        }
+    )
 
 
-def limit_works():
-    return {
-        ("limit", precision, size): limit(
-            network, length, n_sequences, params.n_references, size, precision
-        )
-        for precision in row["precisions"]
-        for size in row["batch_sizes"]
-    }
+def batch_sizes(name):
+    """Return those to try; seqlift chooses its own."""
+    return [0] if name in ("seqlift", *TAKES_NO_BATCH_SIZE) else row["batch_sizes"]
 
 
 def measure_seqlift(explainers):
@@ -69,38 +74,59 @@ def measure_seqlift(explainers):
         } | agreement(scores.scores, than.scores)
 
 
-def measure_peer(key, work):
-    """Hold a peer's track against seqlift's in float64; its first run is no round."""
-    first, track = seconds(work)
-    print(f"{key}, first run: {first:.3f} s")
-    line = {"tool": key[0], "precision": key[1], "than": "float64"}
+def measure_peer(name, track):
+    """Hold a peer's track against seqlift's in float64."""
+    line = {"tool": name, "precision": "float32", "than": "float64"}
     return line | agreement(track, exact.scores.sum(1).cpu())
 
 
-def profile_of(precision, work):
+def profile_of(precision, explainer):
     """Return a table of the operators that seqlift's time goes to."""
     is_on_device = params.device != "cpu"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_on_device else [])]
     with profile(activities=activities) as found:
-        seconds(work)
+        seconds(lambda: explainer.contribute(one_hot, references).hypothetical)
     order = "self_cuda_time_total" if is_on_device else "self_cpu_time_total"
     table = found.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=50)
     return f"seqlift {precision}\n{table}\n"
 
 
+def tracks_of_first_runs(tools):
+    """Run every tool once with each batch size, which is no round; yield the tracks of the peers."""
+    with TemporaryDirectory() as folder:
+        path = f"{folder}/track.pt"
+        for (name, precision), one in tools.items():
+            for size in batch_sizes(name):
+                print(f"{name} {precision} {size}, first run: {one.run(size, path)['seconds']} s")
+            if name not in ("seqlift", "limit"):
+                yield name, torch.load(path)
+
+
+def rounds(tools):
+    """Yield a line for every run: each round runs everything once, one after the other."""
+    for i in range(params.rounds):
+        for (name, precision), one in tools.items():
+            for size in batch_sizes(name):
+                spent = one.run(size)["seconds"]
+                print(f"round {i + 1}: {name} {precision} {size}: {spent:.3f} s")
+                yield name, precision, size, i, spent
+
+
 exact = explainer("float64").contribute(one_hot, references)
 explainers = {p: explainer(p, **params.explainer) for p in row["precisions"]}
 accuracy = list(measure_seqlift(explainers))
-works = {
-    ("seqlift", p, 0): lambda e=e: e.contribute(one_hot, references).hypothetical
-    for p, e in explainers.items()
-}
-profiles = [profile_of(precision, work) for (_, precision, _), work in works.items()]
+profiles = [profile_of(precision, e) for precision, e in explainers.items()]
 Path(snakemake.output.profile).write_text("\n".join(profiles), encoding="utf-8")
-peers = peer_works()
-accuracy += [measure_peer(key, work) for key, work in peers.items()]
-works |= peers | limit_works()
-lines = [(*key, i, spent) for i, key, spent in in_turn(works, params.rounds)]
+explainers.clear()
+keys = [
+    *(("seqlift", precision) for precision in row["precisions"]),
+    *((name, "float32") for name in installed_peers()),
+    *(("limit", precision) for precision in row["precisions"]),
+]
+with ExitStack() as stack:
+    tools = {key: stack.enter_context(tool(*key)) for key in keys}
+    accuracy += [measure_peer(*found) for found in tracks_of_first_runs(tools)]
+    lines = list(rounds(tools))
 
 columns = ["tool", "precision", "batch_size", "round", "seconds"]
 table = pd.DataFrame(lines, columns=columns)
@@ -108,6 +134,6 @@ table.insert(0, "row", snakemake.wildcards.row)
 table["sequences"] = n_sequences
 table["operations"] = n_operations(network, length, params.n_references) * n_sequences
 table.to_csv(snakemake.output.seconds, sep="\t", index=False, float_format="%.6g")
-table = pd.DataFrame(accuracy).drop_duplicates(["tool", "precision"])
+table = pd.DataFrame(accuracy)
 table.insert(0, "row", snakemake.wildcards.row)
 table.to_csv(snakemake.output.accuracy, sep="\t", index=False, float_format="%.3g")
