@@ -1,25 +1,21 @@
 """A model made ready to be explained, and its scores for batches of sequences.
 
-`Explainer` prepares a model once (capture, target, coverage, rules, placement); `library.py` wraps
-it for arrays in memory and `pipeline.py` for files. No files and no genome here.
+`Explainer` prepares a model once and takes it through sequences batch by batch, as memory allows;
+`library.py` wraps it for arrays in memory and `pipeline.py` for files. No files and no genome here.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from seqlift.deeplift.coverage import folds_batch, require_covered, require_own_rows
-from seqlift.deeplift.footprint import bytes_a_pair
-from seqlift.deeplift.interpreter import Multipliers, multipliers
 from seqlift.deeplift.methods import METHODS, Method, MethodOptions
-from seqlift.deeplift.rulesets import assign, lowered
 from seqlift.deeplift.runner import COMPILE, Runner
 from seqlift.deeplift.scores import (
     ESTIMATORS,
@@ -28,6 +24,7 @@ from seqlift.deeplift.scores import (
     combine,
     join,
     part,
+    pick,
     relative_error,
     widen,
 )
@@ -35,24 +32,16 @@ from seqlift.errors import (
     MemoryShortError,
     MemoryWarning,
     ShapeError,
-    UnsupportedOperatorError,
     UsageError,
 )
 from seqlift.memory import free_bytes, keep_freed_memory
 from seqlift.model.capture import Captured, capture
 from seqlift.model.load import LoadedModel
-from seqlift.model.passes import optimise
-from seqlift.model.placement import find_device, place
-from seqlift.model.targets import select_target
+from seqlift.model.placement import find_device
+from seqlift.model.tensor_float import tensor_float
+from seqlift.targeted import PRECISIONS, TargetedModel
 
 __all__ = ["PRECISIONS", "Explainer", "find_method"]
-
-# By name, the type of all that is not a convolution (see `seqlift.deeplift.rules.lowered`).
-PRECISIONS = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "bfloat16": torch.float32,
-}
 
 # Positions in a batch of sequence-reference pairs. On a CPU, activations that stay in cache win; a
 # device with its own memory wants enough work to fill it.
@@ -67,13 +56,15 @@ ROUND = 5
 
 
 class Explainer:
-    """A model made ready to be explained, for one target.
+    """A model made ready to be explained, for one target or several.
+
+    Several targets share references and the way forward; each has a way back of its own.
 
     Parameters
     ----------
     model : nn.Module, ExportedProgram, LoadedModel or Captured
         Takes one tensor (row, base=4, position); left as it is.
-    target : int or str
+    target : int or str, or a sequence of them
         See `seqlift.model.targets`.
     length : int or None
         Positions; needed where the model does not fix them.
@@ -86,7 +77,8 @@ class Explainer:
     estimator : str
         "plain" or "base-marginal", see `seqlift.deeplift.scores`.
     precision : str
-        "float32", "float64", or "bfloat16" for the convolutions.
+        "float32", "float64", "bfloat16" for the convolutions, or "tf32" for the products of a CUDA
+        device.
     device : str or torch.device or None
         None takes the first CUDA device if there is one, else the CPU.
     target_activation : str
@@ -109,7 +101,7 @@ class Explainer:
         self,
         model: nn.Module | ExportedProgram | LoadedModel | Captured,
         *,
-        target: int | str = 0,
+        target: int | str | Sequence[int | str] = 0,
         length: int | None = None,
         rules: str | Mapping[str, str] = "rescale",
         method: str = "deeplift",
@@ -128,49 +120,35 @@ class Explainer:
             raise UsageError(f"batch size {batch_size} is not at least 1")
         self.method = find_method(method)
         _require_fit(method, rules, estimator, precision)
-        captured = as_captured(model, length)
-        targeted = select_target(captured, target, target_activation)
-        (require_covered if self.method.needs_rules else require_own_rows)(targeted.graph.graph)
-        self.length = captured.length
-        self.target = targeted.name
-        self.removed_activation = targeted.activation
-        self.repeats_sequence = folds_batch(targeted.graph.graph)
         self.estimator = estimator
-        self.dtype = PRECISIONS[precision]
         self.device = find_device(device)
-        self._is_deeplift = method == "deeplift"
-        self._compile = compile if self._is_deeplift else "off"
-        self._pairs_left = 0
-        self._runners: dict[tuple[int, bool], Runner] = {}
+        if precision == "tf32" and self.device.type != "cuda":
+            raise UsageError(
+                f"precision tf32 is of CUDA devices, and the device is {self.device}; expected "
+                "float32, float64 or bfloat16"
+            )
+        self._has_tensor_float = precision == "tf32"
         if self.device.type == "cpu":
             keep_freed_memory()
-        self._graph = place(targeted.graph, self.dtype, self.device)
+        targets = [target] if isinstance(target, (int, str)) else target
+        self.model = TargetedModel(
+            as_captured(model, length),
+            targets,
+            activation=target_activation,
+            method=method,
+            rules=rules,
+            precision=precision,
+            device=self.device,
+        )
+        self.targets = self.model.targets
+        self.removed_activations = self.model.removed_activations
+        self.length = self.model.length
+        self.dtype = self.model.dtype
         self.batch_size = batch_size or self._default_batch_size()
         self._options = replace(options or MethodOptions(), rows=self.batch_size)
-        self._require_independent_rows()
-        if self._is_deeplift:
-            self._graph = optimise(self._graph, self.device)
-        self._rules = assign(self._graph.graph, rules)
-        if precision == "bfloat16":
-            self._rules = lowered(self._graph.graph, self._rules)
-
-    def _require_independent_rows(self) -> None:
-        """Refuse a model whose output for a sequence depends on the others in the batch.
-
-        `coverage.py` finds most such models by their operators; moving rows about takes a try.
-        """
-        generator = torch.Generator().manual_seed(0)
-        letters = torch.randint(0, 4, (3, self.length or 1), generator=generator)
-        rows = self._placed(nn.functional.one_hot(letters, 4).transpose(1, 2).contiguous())
-        with torch.no_grad():
-            together = self._graph(rows)
-            alone = torch.cat([self._graph(row) for row in torch.split(rows, 1)])
-        differs = (together - alone).abs() > 1e-3 * together.abs().max()
-        if bool(together.isfinite().all() & differs.any()):
-            raise UnsupportedOperatorError(
-                "the model's output for a sequence depends on the others in the batch (three "
-                "together and each alone differ); every row must be computed by itself"
-            )
+        self._compile = compile if method == "deeplift" else "off"
+        self._pairs_left = 0
+        self._runners: dict[tuple[int, bool], Runner] = {}
 
     def _default_batch_size(self) -> int:
         """Choose by cache on a CPU, by what keeps another device busy, and by what has room."""
@@ -178,8 +156,8 @@ class Explainer:
         pairs = (POSITIONS_ON_CPU if is_cpu else POSITIONS_ON_DEVICE) // (self.length or 1)
         free = free_bytes() if is_cpu else torch.cuda.mem_get_info(self.device)[0]
         if free is not None:
-            a_pair = bytes_a_pair(self._graph.graph, self.dtype)
-            pairs = min(pairs, int(SHARE_OF_MEMORY * free) // max(1, a_pair))
+            a_pair = max(1, self.model.bytes_a_pair())
+            pairs = min(pairs, int(SHARE_OF_MEMORY * free) // a_pair)
         return max(1, pairs)
 
     def contribute(
@@ -190,7 +168,27 @@ class Explainer:
         reference_error: float | None = None,
         keep_multipliers: bool = False,
     ) -> Contributions:
-        """Score sequences against their references.
+        """Score sequences against their references, for an explainer's only target.
+
+        See `contribute_each`.
+        """
+        (found,) = self.contribute_each(
+            one_hot,
+            references,
+            reference_error=reference_error,
+            keep_multipliers=keep_multipliers,
+        )
+        return found
+
+    def contribute_each(
+        self,
+        one_hot: Tensor,
+        references: Tensor,
+        *,
+        reference_error: float | None = None,
+        keep_multipliers: bool = False,
+    ) -> list[Contributions]:
+        """Score sequences against their references, for each target.
 
         Parameters
         ----------
@@ -198,14 +196,15 @@ class Explainer:
         references : Tensor, shape (region, reference, base=4, position)
             Of any type, on any device.
         reference_error : float or None
-            Use no more references for a region than bring the standard error of its track below
-            this fraction of its largest score; None uses all.
+            Use no more references for a region and a target than bring the standard error of its
+            track below this fraction of its largest score; None uses all.
         keep_multipliers : bool
             Keep the multipliers of every pair as well.
 
         Returns
         -------
-        Contributions, on the explainer's device
+        list of Contributions, on the explainer's device
+            Target by target.
 
         Raises
         ------
@@ -227,20 +226,20 @@ class Explainer:
         n_references = references.shape[1]
         self._pairs_left = max(self._pairs_left, len(one_hot) * n_references)
         at_once = n_references if reference_error is None else min(ROUND, n_references)
-        found: list[Contributions] = []
+        found: list[list[Contributions]] = []
         done = 0
         while done < len(one_hot):
             here = slice(done, done + max(1, self.batch_size // at_once))
             try:
-                x = self._placed(one_hot[here])
+                x = self.model.placed(one_hot[here])
                 some = references[here]
                 parts = self._rounds(x, some, reference_error or 0.0, at_once, keep_multipliers)
-                found.append(widen(combine(x, parts), n_references))
+                found.append([widen(combine(x, of_one), n_references) for of_one in parts])
             except RuntimeError as error:
                 self._halve(error)
                 continue
             done += len(x)
-        return join(found)
+        return [join(of_one) for of_one in zip(*found, strict=True)]
 
     def expect(self, n_pairs: int) -> None:
         """Say how many pairs of a sequence and a reference are to come, in all calls together.
@@ -272,38 +271,45 @@ class Explainer:
 
     def _rounds(
         self, one_hot: Tensor, references: Tensor, limit: float, at_once: int, keep: bool
-    ) -> list[Part]:
-        """Score some references at a time, for the regions whose error is not below the limit."""
-        parts: list[Part] = []
-        goes_on = torch.ones(len(one_hot), dtype=torch.bool)
+    ) -> list[list[Part]]:
+        """Score some references at a time, for the regions whose error is not below the limit.
+
+        Returns
+        -------
+        list of list of Part
+            Target by target; each has those of its regions that it needs, whatever others need.
+        """
+        parts: list[list[Part]] = [[] for _ in self.targets]
+        goes_on = torch.ones(len(self.targets), len(one_hot), dtype=torch.bool)
         for some in torch.split(references, at_once, 1):
-            rows = None if bool(goes_on.all()) else goes_on.nonzero().flatten()
-            parts += self._parts(one_hot, some, rows, keep)
-            if limit:
-                goes_on &= ~(relative_error(one_hot, parts) <= limit).cpu()
+            rows = goes_on.any(0).nonzero().flatten()
+            for each in self._parts(one_hot, some, rows, keep):
+                for i, piece in enumerate(each):
+                    parts[i].append(pick(piece, rows, goes_on[i]))
+            for i in range(len(parts)) if limit else ():
+                goes_on[i] &= ~(relative_error(one_hot, parts[i]) <= limit).cpu()
             if not bool(goes_on.any()):
                 break
         return parts
 
     def _parts(
-        self, one_hot: Tensor, references: Tensor, rows: Tensor | None, keep: bool
-    ) -> list[Part]:
-        if rows is not None:
+        self, one_hot: Tensor, references: Tensor, rows: Tensor, keep: bool
+    ) -> Iterator[list[Part]]:
+        """Score some regions against some references, in parts that memory allows."""
+        if len(rows) < len(one_hot):
             references = references[rows]
-            rows = rows.to(self.device)
-            one_hot = one_hot[rows]
+            one_hot = one_hot[rows.to(self.device)]
         # Parts of one size: a small last one would pay for the sequence lane all the same.
         n_parts = math.ceil(references.shape[1] / self.batch_size)
         pieces = torch.tensor_split(references, n_parts, dim=1)
         runner = self._runner(len(one_hot), pieces[0].shape[1], keep)
-        return [self._part(runner, one_hot, piece)._replace(rows=rows) for piece in pieces]
-
-    def _part(self, runner: Runner, one_hot: Tensor, references: Tensor) -> Part:
-        # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
-        references = references.to(self.device, non_blocking=True)
-        found = Part(*runner(one_hot, references, self._pairs_left))
-        self._pairs_left = max(0, self._pairs_left - len(references) * references.shape[1])
-        return found
+        for piece in pieces:
+            # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
+            placed = piece.to(self.device, non_blocking=True)
+            with tensor_float(self._has_tensor_float):
+                found = runner(one_hot, placed, self._pairs_left)
+            yield [Part(*fields) for fields in found]
+            self._pairs_left = max(0, self._pairs_left - len(piece) * piece.shape[1])
 
     def _runner(self, n_regions: int, n_references: int, keep: bool) -> Runner:
         """Return what runs batches of so many references."""
@@ -311,33 +317,26 @@ class Explainer:
         if key in self._runners and n_regions <= self._runners[key].rows:
             return self._runners[key]
 
-        def score(one_hot: Tensor, references: Tensor) -> tuple[Tensor | None, ...]:
+        def score(one_hot: Tensor, references: Tensor) -> list[tuple[Tensor | None, ...]]:
             references = references.to(self.dtype)
-            found = part(
-                one_hot,
-                references,
-                self._multipliers(one_hot, references),
-                compares=self.method.compares,
-                estimator=self.estimator,
-                keep_multipliers=keep,
+            found = self.model.multipliers(one_hot, references, self._options)
+            parts = (
+                part(
+                    one_hot,
+                    references,
+                    of_one,
+                    compares=self.method.compares,
+                    estimator=self.estimator,
+                    keep_multipliers=keep,
+                )
+                for of_one in found
             )
-            return tuple(found)[:-1]
+            return [tuple(one)[:-1] for one in parts]
 
         # A job of few regions is a batch of its own size.
         rows = max(n_regions, min(self.batch_size, self._pairs_left) // n_references)
-        self._runners[key] = Runner(score, self._compile, rows)
+        self._runners[key] = Runner(score, self._compile, rows, len(self.targets))
         return self._runners[key]
-
-    def _multipliers(self, one_hot: Tensor, references: Tensor) -> Multipliers:
-        if not self._is_deeplift:
-            return self.method.run(self._graph, one_hot, references, self._options)
-        return multipliers(
-            self._graph, one_hot, references, repeat=self.repeats_sequence, rules=self._rules
-        )
-
-    def _placed(self, array: Tensor) -> Tensor:
-        # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
-        return array.to(self.device, non_blocking=True).to(self.dtype)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

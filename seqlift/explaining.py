@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -64,7 +63,7 @@ def explain(
         Without references; used on another thread.
     schemes : sequence of References
     explainers : sequence of Explainer
-        One a target, all on one device.
+        Of one target or several each, all on one device.
     reference_error : float or None
         See `Explainer.contribute`.
 
@@ -98,10 +97,14 @@ def _contribute(
 ) -> list[Contributions]:
     if not len(ready.one_hot):
         return []
-    return [
-        _on_host(explainer.contribute(ready.one_hot, references, reference_error=reference_error))
-        for explainer, references in product(explainers, ready.references)
-    ]
+    found: list[Contributions] = []
+    for explainer in explainers:
+        by_scheme = [
+            explainer.contribute_each(ready.one_hot, references, reference_error=reference_error)
+            for references in ready.references
+        ]
+        found += [_on_host(one) for of_target in zip(*by_scheme, strict=True) for one in of_target]
+    return found
 
 
 def _on_host(found: Contributions) -> Contributions:

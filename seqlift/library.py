@@ -86,7 +86,8 @@ def contributions(
     device : str or torch.device or None
         None takes a CUDA device if there is one.
     precision : str
-        "float32", "float64", or "bfloat16" for the convolutions.
+        "float32", "float64", "bfloat16" for the convolutions, or "tf32" for the products of a CUDA
+        device.
     compile : str
         "on", "off", or "auto" to compile where the call is long enough; see `seqlift score`.
     target_activation : str

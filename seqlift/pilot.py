@@ -224,9 +224,9 @@ def _facts(run: _Run, standard: Standard) -> dict[str, str]:
     halves = median(standard.halves, seed=plan.seed)
     reliability = spearman_brown(halves)
     explainer = run.explainer
-    target = explainer.target
-    if explainer.removed_activation:
-        target += f" (the logit below the final {explainer.removed_activation})"
+    (target,), (removed,) = explainer.targets, explainer.removed_activations
+    if removed:
+        target += f" (the logit below the final {removed})"
     device = str(explainer.device)
     if explainer.device.type == "cpu":
         n_threads = torch.get_num_threads()

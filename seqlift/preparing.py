@@ -1,4 +1,4 @@
-"""From the options of a run to what explains: one explainer a target, on one device."""
+"""From the options of a run to what explains: explainers of a few targets each, on one device."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from seqlift.model.placement import find_device
 from seqlift.opening import model_length
 from seqlift.plan import Plan
 
+# More share no more of what is left to share, and what is compiled grows with them.
+TARGETS_AT_ONCE = 8
+
 __all__ = ["expect", "find_devices", "prepare"]
 
 
 def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explainer]:
-    """Capture the model once and make one explainer a target.
+    """Capture the model once and make the explainers of all targets.
 
     Parameters
     ----------
@@ -31,6 +34,7 @@ def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explai
     Returns
     -------
     explainers : list of Explainer
+        In the order of the plan's targets.
 
     Raises
     ------
@@ -41,7 +45,7 @@ def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explai
     return [
         Explainer(
             captured,
-            target=target,
+            target=plan.targets[first : first + TARGETS_AT_ONCE],
             rules=plan.rules,
             method=plan.method,
             options=options,
@@ -52,7 +56,7 @@ def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explai
             batch_size=plan.batch_size,
             compile=plan.compile,
         )
-        for target in plan.targets
+        for first in range(0, len(plan.targets), TARGETS_AT_ONCE)
     ]
 
 

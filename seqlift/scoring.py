@@ -83,7 +83,7 @@ def score(
     source : Source
     schemes : sequence of References
     explainers : sequence of Explainer
-        One a target; what is written about each.
+        Of all targets; what is written about each.
     explain : callable
         Scores batches, here or on other devices.
     written : dict of str to Path
@@ -103,10 +103,11 @@ def score(
     with ExitStack() as stack:
         table = stack.enter_context(RegionsWriter(written["regions"]))
         results = []
-        for explainer, scheme in product(explainers, schemes):
-            result = _open_result(state.plan, explainer, scheme, written, attributes)
-            stack.enter_context(result.writer)
-            results.append(result)
+        for explainer in explainers:
+            for i, scheme in product(range(len(explainer.targets)), schemes):
+                result = _open_result(state.plan, explainer, i, scheme, written, attributes)
+                stack.enter_context(result.writer)
+                results.append(result)
         read = stack.enter_context(closing(ahead(read_batches(source, length, schemes))))
         explained = stack.enter_context(closing(explain(read)))
         write = stack.enter_context(behind(partial(_write, state, results, table)))
@@ -122,13 +123,15 @@ def score(
 def _open_result(
     plan: Plan,
     explainer: Explainer,
+    index: int,
     scheme: References,
     written: dict[str, Path],
     attributes: dict[str, Any],
 ) -> TargetResults:
-    """Open the scores file of a target and a scheme."""
-    name = plan.result(explainer.target, scheme.label)
-    own = {"target": explainer.target, "removed_activation": explainer.removed_activation}
+    """Open the scores file of one of an explainer's targets and a scheme."""
+    target, removed = explainer.targets[index], explainer.removed_activations[index]
+    name = plan.result(target, scheme.label)
+    own = {"target": target, "removed_activation": removed}
     writer = ScoresWriter(
         written[f"scores {name}"],
         explainer.length or 0,
@@ -136,11 +139,8 @@ def _open_result(
         dtype="float64" if plan.precision == "float64" else "float32",
         attributes=attributes | scheme.attributes | own,
     )
-    removed = explainer.removed_activation
     completeness = Completeness(plan.precision, is_promised=explainer.method.sums_to_delta)
-    return TargetResults(
-        name, explainer.target, scheme.label, writer, plan.logos, removed, completeness
-    )
+    return TargetResults(name, target, scheme.label, writer, plan.logos, removed, completeness)
 
 
 def _write(

@@ -22,16 +22,16 @@ def fresh(**options):
 
 def short_of_memory(explained, monkeypatch, most, error):
     """Let batches of more pairs than that run out of memory."""
-    plain = explained._multipliers
+    plain = explained.model.multipliers
     sizes = []
 
-    def limited(one_hot, references):
+    def limited(one_hot, references, options):
         sizes.append(references.shape[0] * references.shape[1])
         if sizes[-1] > most:
             raise error
-        return plain(one_hot, references)
+        return plain(one_hot, references, options)
 
-    monkeypatch.setattr(explained, "_multipliers", limited)
+    monkeypatch.setattr(explained.model, "multipliers", limited)
     return sizes
 
 
@@ -81,7 +81,7 @@ def test_with_enough_memory_the_cache_decides(monkeypatch, free):
 
 def test_with_little_memory_batches_are_smaller(monkeypatch):
     explained = fresh()
-    a_pair = bytes_a_pair(explained._graph.graph, torch.float64)
+    a_pair = bytes_a_pair(explained.model.graphs[0].graph, torch.float64)
     monkeypatch.setattr(module, "free_bytes", lambda: 10 * a_pair)
     assert fresh().batch_size == 5
     monkeypatch.setattr(module, "free_bytes", lambda: 0)
@@ -93,7 +93,7 @@ def test_the_estimate_grows_with_the_network():
         model = nn.Sequential(nn.Conv1d(4, channels, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(1))
         model(torch.zeros(1, 4, length))
         explained = Explainer(model, length=length, device="cpu")
-        return bytes_a_pair(explained._graph.graph, dtype)
+        return bytes_a_pair(explained.model.graphs[0].graph, dtype)
 
     small = estimate(8, 50)
     assert estimate(16, 50) == pytest.approx(2 * small, rel=0.05)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import seqlift.explain
+import seqlift.targeted
 from seqlift import contributions
 from seqlift.errors import (
     CompletenessWarning,
@@ -283,8 +284,8 @@ def test_the_batch_is_chosen_by_length(captured):
 def test_an_explainer_says_what_it_explains(net):
     model = nn.Sequential(net, nn.Softmax(1))
     explainer = Explainer(model, target="1", length=LENGTH, device="cpu")
-    found = (explainer.target, explainer.removed_activation, explainer.length)
-    assert found == ("1", "softmax", LENGTH)
+    found = (explainer.targets, explainer.removed_activations, explainer.length)
+    assert found == (("1",), ("softmax",), LENGTH)
 
 
 def test_an_explainer_refuses_another_length(captured):
@@ -301,14 +302,14 @@ def test_an_explainer_refuses_another_length(captured):
 
 def off_by(error: float, monkeypatch) -> None:
     """Make the multipliers of the first position wrong, whatever its base."""
-    true = seqlift.explain.multipliers
+    true = seqlift.targeted.multipliers_each
 
     def wrong(*args, **kwargs):
         found = true(*args, **kwargs)
-        found.multipliers[..., 0] += error
+        found[0].multipliers[..., 0] += error
         return found
 
-    monkeypatch.setattr(seqlift.explain, "multipliers", wrong)
+    monkeypatch.setattr(seqlift.targeted, "multipliers_each", wrong)
 
 
 def test_contributions_that_are_incomplete_are_warned_of(explain, monkeypatch):
@@ -356,7 +357,7 @@ def test_numbers_that_are_no_numbers_are_warned_of(explain):
         ),
         (
             {"precision": "float16"},
-            "precision 'float16' is unknown; it is one of float32, float64, bfloat16",
+            "precision 'float16' is unknown; it is one of float32, float64, tf32, bfloat16",
         ),
         (
             {"target_activation": "logit"},

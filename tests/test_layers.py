@@ -27,7 +27,7 @@ LAYERS = (
         | {"schemes", "genome_pool", "own_references", "scoring", "reporting"}
         | {"batches", "explaining", "preparing", "processes", "stages", "workers"},
     ),
-    ({"explain", "library"},),
+    ({"explain", "library", "targeted"},),
     ({"genome"}, {"sequence"}, {"model"}, {"deeplift"}, {"output"}, {"logo"}),
     ({"errors"}, {"memory"}),
 )
@@ -42,7 +42,8 @@ EXCEPTIONS = {
 
 # A part that knows less than all that is below it.
 ONLY = {
-    part: {"sequence", "model", "deeplift", "errors", "memory"} for part in ("explain", "library")
+    part: {"sequence", "model", "deeplift", "errors", "memory"}
+    for part in ("explain", "library", "targeted")
 }
 
 # Libraries that a part does without, at all or until one of its functions is called.

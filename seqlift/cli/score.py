@@ -158,10 +158,10 @@ _running = stack(
     threads_option,
     click.option(
         "--precision",
-        type=click.Choice(["float32", "float64", "bfloat16"]),
+        type=click.Choice(["float32", "float64", "bfloat16", "tf32"]),
         default="float32",
         show_default=True,
-        help="Of the model's arithmetic; bfloat16 is for its convolutions alone.",
+        help="Of the model's arithmetic; bfloat16 is for convolutions, tf32 for CUDA devices.",
     ),
     click.option(
         "--compile",

@@ -22,7 +22,7 @@ from seqlift.deeplift.rules.signed import STEPS
 from seqlift.deeplift.rulesets import Assignment
 from seqlift.deeplift.streams import Streams, by_sign, merge_all, merged
 
-__all__ = ["Multipliers", "multipliers"]
+__all__ = ["Multipliers", "multipliers", "multipliers_each"]
 
 aten = torch.ops.aten
 
@@ -153,15 +153,49 @@ def multipliers(
     ----------
     Shrikumar et al. 2017, sections 3.1 to 3.4; the two lanes are our own.
     """
-    n_regions, n_references = references.shape[:2]
+    (found,) = multipliers_each(graph, one_hot, references, repeat=repeat, rules=rules)
+    return found
+
+
+def multipliers_each(
+    graph: fx.GraphModule,
+    one_hot: Tensor,
+    references: Tensor,
+    *,
+    repeat: bool = False,
+    rules: Assignment = RESCALE,
+) -> list[Multipliers]:
+    """Compute the multipliers of one batch for each of a graph's outputs.
+
+    Both lanes are run once; the way back is gone for each output.
+
+    Parameters
+    ----------
+    graph : fx.GraphModule
+        As `multipliers` takes it, with one output or a tuple of them.
+    one_hot, references, repeat, rules
+        See `multipliers`.
+
+    Returns
+    -------
+    list of Multipliers
+    """
+    n_references = references.shape[1]
     at_reference = references.flatten(0, 1).detach().requires_grad_()
     at_sequence = one_hot.repeat_interleave(n_references, 0) if repeat else one_hot
     with torch.enable_grad():
-        target = _TwoLanes(graph, rules).run(Lanes(at_sequence.detach(), at_reference))
-        target = merged(target) if isinstance(target, Streams) else target
-        found = _gradient(target, at_reference)
-    prediction = target.sequence if isinstance(target, Lanes) else target
-    at_references = target.reference if isinstance(target, Lanes) else target
+        ends = _TwoLanes(graph, rules).run(Lanes(at_sequence.detach(), at_reference))
+        ends = ends if isinstance(ends, tuple) else (ends,)
+        ends = [merged(end) if isinstance(end, Streams) else end for end in ends]
+        # What the way back needs is kept until it has been gone for the last output.
+        found = [_gradient(end, at_reference, keep=end is not ends[-1]) for end in ends]
+    return [_as_multipliers(end, m, references) for end, m in zip(ends, found, strict=True)]
+
+
+def _as_multipliers(end: Any, found: Tensor, references: Tensor) -> Multipliers:
+    n_regions, n_references = references.shape[:2]
+    prediction = end.sequence if isinstance(end, Lanes) else end
+    at_references = end.reference if isinstance(end, Lanes) else end
     return Multipliers(
         found.reshape(references.shape),
         prediction.detach().reshape(n_regions, -1)[:, 0],
@@ -169,8 +203,8 @@ def multipliers(
     )
 
 
-def _gradient(target: Any, source: Tensor) -> Tensor:
-    if not isinstance(target, Lanes) or not target.reference.requires_grad:
+def _gradient(end: Any, source: Tensor, *, keep: bool) -> Tensor:
+    if not isinstance(end, Lanes) or not end.reference.requires_grad:
         return torch.zeros_like(source)  # a target that does not depend on the sequence
-    (found,) = torch.autograd.grad(target.reference.sum(), source)
+    (found,) = torch.autograd.grad(end.reference.sum(), source, retain_graph=keep)
     return found

@@ -45,6 +45,8 @@ class Runner:
         "on", "off", or "auto": when the work that is left is worth it.
     rows : int
         Regions in a whole batch. Compiled code takes that many and no other number.
+    n_targets : int
+        Ways back that the function goes; each costs a compiler about as much as the way forward.
 
     Attributes
     ----------
@@ -57,9 +59,11 @@ class Runner:
         function: Callable[[Tensor, Tensor], Any],
         compile: str = "auto",
         rows: int = 1,
+        n_targets: int = 1,
     ) -> None:
         self._function = function
         self._mode = compile
+        self._compile_seconds = COMPILE_SECONDS * (1 + n_targets) / 2
         self.rows = rows
         self._compiled: dict[Any, Callable[[Tensor, Tensor], Any] | None] = {}
         self._seconds = math.inf  # a pair, rule by rule
@@ -112,7 +116,7 @@ class Runner:
         if self._mode != "auto":
             return self._mode == "on"
         is_timed = self._seconds < math.inf
-        return is_timed and SAVED * self._seconds * pairs_left > COMPILE_SECONDS
+        return is_timed and SAVED * self._seconds * pairs_left > self._compile_seconds
 
 
 def _filled(batch: Tensor, rows: int) -> Tensor:

@@ -29,14 +29,16 @@ __all__ = [
     "is_incomplete",
     "join",
     "part",
+    "pick",
     "relative_error",
     "widen",
 ]
 
 ESTIMATORS = ("plain", "base-marginal")
 
-# The precision of convolutions in bfloat16, below; it makes a hundredth of delta rounding.
-BFLOAT16 = 1e-5
+# What stands below for the precision of products with less of it than float32 has; it makes a
+# hundredth of delta rounding.
+LOWERED = {"bfloat16": 1e-5, "tf32": 1e-5}
 
 
 class Contributions(NamedTuple):
@@ -134,6 +136,31 @@ def part(
     )
 
 
+def pick(piece: Part, rows: Tensor, wanted: Tensor) -> Part:
+    """Keep some regions of a part.
+
+    Parameters
+    ----------
+    piece : Part
+        Of the regions `rows` of a batch.
+    rows : int64 Tensor
+    wanted : bool Tensor, shape (region of the batch,)
+
+    Returns
+    -------
+    Part
+        Of the regions that are among both, with `rows` set where that is not all of the batch.
+    """
+    if bool(wanted.all()):
+        return piece
+    kept = wanted[rows]
+    device = piece.delta.device
+    if not bool(kept.all()):
+        here = kept.to(device)
+        piece = Part(*(None if value is None else value[here] for value in piece))  # type: ignore[arg-type]
+    return piece._replace(rows=rows[kept].to(device))
+
+
 def combine(one_hot: Tensor, parts: Sequence[Part]) -> Contributions:
     """Put the parts of all references of a batch together.
 
@@ -214,7 +241,7 @@ def completeness_tolerance(contributions: Contributions, precision: str = "float
     ----------
     contributions : Contributions
     precision : str
-        With "bfloat16" a hundredth of delta is rounding.
+        With "bfloat16" and "tf32" a hundredth of delta is rounding.
 
     Returns
     -------
@@ -222,7 +249,7 @@ def completeness_tolerance(contributions: Contributions, precision: str = "float
         About a thousandth of |delta| in float32 (the root of the type's precision), where |delta|
         is at least its mean over the region's references, plus some rounding of the predictions.
     """
-    eps = BFLOAT16 if precision == "bfloat16" else torch.finfo(contributions.delta.dtype).eps
+    eps = LOWERED.get(precision, torch.finfo(contributions.delta.dtype).eps)
     size = torch.maximum(
         contributions.prediction.abs().unsqueeze(1), contributions.prediction_reference.abs()
     )

@@ -59,7 +59,7 @@ some = pytest.mark.parametrize("name", SOME)
 def same_pass(explained: Explainer, one_hot, references, *, repeat: bool):
     """Score in one pass, with or without repeating the sequence."""
     one_hot, references = one_hot.to(explained.dtype), references.to(explained.dtype)
-    found = multipliers(explained._graph, one_hot, references, repeat=repeat)
+    found = multipliers(explained.model.graphs[0], one_hot, references, repeat=repeat)
     return combine(one_hot, [part(one_hot, references, found)])
 
 
@@ -115,7 +115,7 @@ def test_repeating_the_sequence_changes_nothing(name):
     one_hot, references = with_shuffles(3, 4)
     explained = explainer(name)
     repeated = same_pass(explained, one_hot, references, repeat=True)
-    once = same_pass(explained, one_hot, references, repeat=explained.repeats_sequence)
+    once = same_pass(explained, one_hot, references, repeat=explained.model.repeats_sequence)
     assert_same_scores(repeated, once, ROUNDING)
 
 

@@ -15,6 +15,7 @@ from seqlift.deeplift.lanes import Lanes
 from seqlift.deeplift.registry import apply
 from seqlift.explain import Explainer
 from tests.helpers import with_shuffles
+from tests.modes import EAGER, MODES, options_of
 from tests.oracle import deeplift as oracle
 
 LENGTH = 12
@@ -140,6 +141,31 @@ def test_multipliers_of_a_network_are_those_of_the_chain_of_matrices(name):
         hypothetical = np.mean(expected, 0)
         np.testing.assert_allclose(found.hypothetical[i], hypothetical, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.scores[i], hypothetical * x, rtol=1e-9, atol=1e-12)
+
+
+PLAIN, POOLED = "convolution, ReLU, dense", "overlapping max-pools"
+# Rounded to bfloat16, another value may be the largest of a window.
+IN_MODES = [
+    *((mode, PLAIN) for mode in MODES),
+    *((mode, POOLED) for mode in (*EAGER, "compiled") if "bfloat16" not in mode),
+]
+
+
+@pytest.mark.parametrize(("mode", "name"), IN_MODES)
+def test_in_every_mode(mode, name):
+    model = network(name)
+    sequences = torch.rand(3, 4, LENGTH, dtype=torch.float64)
+    references = torch.rand(3, 4, 4, LENGTH, dtype=torch.float64)
+    explained = Explainer(
+        model, length=LENGTH, device="cpu", target_activation="keep", **options_of(mode)
+    )
+    found = explained.contribute(sequences, references, keep_multipliers=True)
+    steps = steps_of(model)
+    for i, j in ((0, 0), (1, 3), (2, 2)):
+        x, r = (value.numpy().ravel() for value in (sequences[i], references[i, j]))
+        matrix = torch.from_numpy(oracle.through(steps, x, r)[2].reshape(4, LENGTH))
+        far = (found.multipliers[i, j].double() - matrix).abs().max()
+        assert far <= MODES[mode].tolerance * matrix.abs().max()
 
 
 def test_scores_of_one_hot_sequences_are_multiplier_times_difference():

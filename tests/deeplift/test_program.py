@@ -31,11 +31,11 @@ SOME = [
 
 
 def scorer(explained, rules="rescale"):
-    graph = explained._graph
+    graph = explained.model.graphs[0]
     assigned = assign(graph.graph, rules)
 
     def score(one_hot, references):
-        repeat = explained.repeats_sequence
+        repeat = explained.model.repeats_sequence
         return tuple(multipliers(graph, one_hot, references, repeat=repeat, rules=assigned))
 
     return score

@@ -83,7 +83,11 @@ def test_repeating_the_sequence_changes_nothing(name):
     explained = explainer(name, rules="reveal-cancel")
     once, repeated = (
         multipliers(
-            explained._graph, one_hot, references, repeat=repeat, rules=explained._rules
+            explained.model.graphs[0],
+            one_hot,
+            references,
+            repeat=repeat,
+            rules=explained.model.rules,
         ).multipliers
         for repeat in (False, True)
     )

@@ -8,13 +8,17 @@ import torch
 from torch import fx
 
 from seqlift.model.passes.batch_norm import fold_batch_norm
+from seqlift.model.passes.join import join
 from seqlift.model.passes.layout import channels_last
+from seqlift.model.passes.positions import read_positions
 
-__all__ = ["PASSES", "optimise"]
+__all__ = ["PASSES", "join", "optimise"]
 
-# In this order: a folded normalisation no longer stands between a convolution and its activation.
+# In this order: a folded normalisation no longer stands between a convolution and its activation,
+# and positions are the last axis before channels are.
 PASSES: dict[str, Callable[[fx.GraphModule], fx.GraphModule]] = {
     "fold batch norm": fold_batch_norm,
+    "positions read": read_positions,
     "channels last": channels_last,
 }
 # What other devices' own one-dimensional convolutions would only turn back.

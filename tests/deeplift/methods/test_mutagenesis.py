@@ -93,7 +93,7 @@ def test_scores_are_centred_over_the_bases():
 def test_a_linear_model_gives_its_weights_less_their_mean():
     network = nn.Sequential(nn.Flatten(), nn.Linear(4 * LENGTH, 1)).double()
     one_hot = random_sequences(2).double()
-    graph = Explainer(network, length=LENGTH, precision="float64", device="cpu")._graph
+    graph = Explainer(network, length=LENGTH, precision="float64", device="cpu").model.graphs[0]
     found = mutagenesis(graph, one_hot, no_references(one_hot), ROWS).multipliers[:, 0]
     weight = network[1].weight.detach().reshape(4, LENGTH)
     assert_same(found, (weight - weight.mean(0)).expand(2, -1, -1))

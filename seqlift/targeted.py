@@ -1,0 +1,163 @@
+"""A captured model cut down to its targets and made ready: from sequences to multipliers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, fx, nn
+
+from seqlift.deeplift.coverage import folds_batch, require_covered, require_own_rows
+from seqlift.deeplift.footprint import bytes_a_pair
+from seqlift.deeplift.interpreter import Multipliers, multipliers_each
+from seqlift.deeplift.methods import METHODS, MethodOptions
+from seqlift.deeplift.rulesets import assign, lowered
+from seqlift.errors import UnsupportedOperatorError
+from seqlift.model.capture import Captured
+from seqlift.model.passes import join, optimise
+from seqlift.model.placement import place
+from seqlift.model.targets import Targeted, select_target
+from seqlift.model.tensor_float import tensor_float
+
+__all__ = ["PRECISIONS", "TargetedModel"]
+
+# By name, the type in which values are held. "tf32" and "bfloat16" have less precision in products
+# (see `seqlift.model.tensor_float`) and in convolutions (see `seqlift.deeplift.rules.lowered`).
+PRECISIONS = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "tf32": torch.float32,
+    "bfloat16": torch.float32,
+}
+
+
+class TargetedModel:
+    """The graphs of a model's targets, with their rules.
+
+    DeepLIFT takes all targets in one graph, in which what they share is computed once; the other
+    methods take the graph of one target at a time.
+
+    Parameters
+    ----------
+    captured : Captured
+    targets : sequence of int or str
+        See `seqlift.model.targets`.
+    activation : str
+        "auto" or "keep", see `seqlift.model.targets.select_target`.
+    method : str
+        A name from `seqlift.deeplift.methods.METHODS`.
+    rules : str or mapping
+        See `seqlift.deeplift.rulesets.assign`.
+    precision : str
+        A name from `PRECISIONS`.
+    device : torch.device
+
+    Attributes
+    ----------
+    targets, removed_activations : tuple of str
+        Target by target, as they are written to files.
+    length : int or None
+        Positions.
+    dtype : torch.dtype
+        Of sequences and scores.
+
+    Raises
+    ------
+    ModelError
+        If operators have no rule, a target is not there, or rows are not independent.
+    """
+
+    def __init__(
+        self,
+        captured: Captured,
+        targets: Sequence[int | str],
+        *,
+        activation: str,
+        method: str,
+        rules: str | Mapping[str, str],
+        precision: str,
+        device: torch.device,
+    ) -> None:
+        self._method = METHODS[method]
+        found = [select_target(captured, target, activation) for target in targets]
+        for one in found:
+            (require_covered if self._method.needs_rules else require_own_rows)(one.graph.graph)
+        self.targets = tuple(one.name for one in found)
+        self.removed_activations = tuple(one.activation for one in found)
+        self.length = captured.length
+        self.dtype = PRECISIONS[precision]
+        self.device = device
+        self.repeats_sequence = any(folds_batch(one.graph.graph) for one in found)
+        self._is_deeplift = method == "deeplift"
+        self.graphs = self._prepared(found)
+        if self._is_deeplift:
+            (graph,) = self.graphs
+            self.rules = assign(graph.graph, rules)
+            if precision == "bfloat16":
+                self.rules = lowered(graph.graph, self.rules)
+
+    def _prepared(self, found: Sequence[Targeted]) -> list[fx.GraphModule]:
+        graphs = [one.graph for one in found]
+        if self._is_deeplift:
+            graphs = [join(graphs)]
+        graphs = [place(graph, self.dtype, self.device) for graph in graphs]
+        for graph in graphs:
+            self._require_independent_rows(graph)
+        self._bytes_a_pair = max(bytes_a_pair(graph.graph, self.dtype) for graph in graphs)
+        return [optimise(graph, self.device) for graph in graphs] if self._is_deeplift else graphs
+
+    def _require_independent_rows(self, graph: fx.GraphModule) -> None:
+        """Refuse a model whose output for a sequence depends on the others in the batch.
+
+        `coverage.py` finds most such models by their operators; moving rows about takes a try.
+        """
+        generator = torch.Generator().manual_seed(0)
+        letters = torch.randint(0, 4, (3, self.length or 1), generator=generator)
+        rows = self.placed(nn.functional.one_hot(letters, 4).transpose(1, 2).contiguous())
+        with torch.no_grad(), tensor_float(False):
+            together = _as_columns(graph(rows))
+            alone = torch.cat([_as_columns(graph(row)) for row in torch.split(rows, 1)])
+        differs = (together - alone).abs() > 1e-3 * together.abs().amax(0)
+        if bool(together.isfinite().all() & differs.any()):
+            raise UnsupportedOperatorError(
+                "the model's output for a sequence depends on the others in the batch (three "
+                "together and each alone differ); every row must be computed by itself"
+            )
+
+    def bytes_a_pair(self) -> int:
+        """Estimate the memory that a pair of a sequence and a reference takes, from above."""
+        return self._bytes_a_pair
+
+    def multipliers(
+        self, one_hot: Tensor, references: Tensor, options: MethodOptions
+    ) -> list[Multipliers]:
+        """Compute the multipliers of one batch, target by target.
+
+        Parameters
+        ----------
+        one_hot : Tensor, shape (region, base=4, position)
+            As `placed` gives it.
+        references : Tensor, shape (region, reference, base=4, position)
+            The same.
+        options : MethodOptions
+
+        Returns
+        -------
+        list of Multipliers
+        """
+        if self._is_deeplift:
+            (graph,) = self.graphs
+            return multipliers_each(
+                graph, one_hot, references, repeat=self.repeats_sequence, rules=self.rules
+            )
+        return [self._method.run(graph, one_hot, references, options) for graph in self.graphs]
+
+    def placed(self, array: Tensor) -> Tensor:
+        """Return an array on the device, in the type that is computed in."""
+        # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
+        return array.to(self.device, non_blocking=True).to(self.dtype)
+
+
+def _as_columns(found: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Return shape (row, target)."""
+    return torch.stack(found if isinstance(found, tuple) else (found,), 1)
