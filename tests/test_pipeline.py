@@ -140,7 +140,7 @@ def test_the_summary_is_what_the_file_says(plan):
 def test_the_summary_says_how_busy_the_model_was(plan, monkeypatch, place):
     """All the time where the model is slow, hardly ever where reading is."""
     monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 3)
-    slow = {"model": "explain.Explainer.contribute", "reading": "windows.GenomeSource.letters"}
+    slow = {"model": "explain.Explainer.contribute_each", "reading": "windows.GenomeSource.letters"}
     _slow_down(monkeypatch, f"seqlift.{slow[place]}", 0.1)
     busy = run(plan())["model_busy"]
     assert 0.5 < busy <= 1 if place == "model" else 0 < busy < 0.5
@@ -175,7 +175,7 @@ def test_a_failure_anywhere_leaves_nothing(plan, monkeypatch, place):
     where, call = {
         "reading": ("seqlift.windows.GenomeSource.letters", 5),
         "writing": ("seqlift.output.hdf5.ScoresWriter.append", 2),
-        "scoring": ("seqlift.explain.Explainer.contribute", 2),
+        "scoring": ("seqlift.explain.Explainer.contribute_each", 2),
         "tracks": ("seqlift.reporting.write_bigwig", 1),
         "logos": ("seqlift.reporting.save_logo", 1),
         "end": ("seqlift.pipeline.write_summary", 1),
