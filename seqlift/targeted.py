@@ -6,20 +6,22 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
 
 from seqlift.deeplift.coverage import folds_batch, require_covered, require_own_rows
 from seqlift.deeplift.footprint import bytes_a_pair
 from seqlift.deeplift.interpreter import Multipliers, multipliers_each
 from seqlift.deeplift.methods import METHODS, MethodOptions
 from seqlift.deeplift.rulesets import assign, lowered
-from seqlift.errors import UnsupportedOperatorError
-from seqlift.model.capture import Captured
+from seqlift.errors import UnsupportedOperatorError, UsageError
+from seqlift.model.capture import Captured, capture
+from seqlift.model.load import LoadedModel
 from seqlift.model.passes import join, optimise
 from seqlift.model.placement import place
 from seqlift.model.targets import Targeted, select_target
 from seqlift.model.tensor_float import tensor_float
 
-__all__ = ["PRECISIONS", "TargetedModel"]
+__all__ = ["PRECISIONS", "TargetedModel", "as_captured"]
 
 # By name, the type in which values are held. "tf32" and "bfloat16" have less precision in products
 # (see `seqlift.model.tensor_float`) and in convolutions (see `seqlift.deeplift.rules.lowered`).
@@ -156,6 +158,30 @@ class TargetedModel:
         """Return an array on the device, in the type that is computed in."""
         # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
         return array.to(self.device, non_blocking=True).to(self.dtype)
+
+
+def as_captured(
+    model: nn.Module | ExportedProgram | LoadedModel | Captured, length: int | None
+) -> Captured:
+    """Capture a model, unless that has been done.
+
+    Raises
+    ------
+    UsageError
+        If it is no model, but the path of one.
+    ModelError
+        If it cannot be captured.
+    """
+    if isinstance(model, Captured):
+        return model
+    if isinstance(model, LoadedModel):
+        model = model.model
+    if not isinstance(model, nn.Module | ExportedProgram):
+        raise UsageError(
+            f"the model is {model!r}, a {type(model).__name__}; expected a torch.nn.Module or what "
+            "seqlift.load_model gives"
+        )
+    return capture(model, length)
 
 
 def _as_columns(found: Tensor | tuple[Tensor, ...]) -> Tensor:

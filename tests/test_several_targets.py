@@ -52,14 +52,14 @@ def explainer(captured, target, **options):
     return Explainer(captured, target=target, device="cpu", precision="float64", **options)
 
 
-def assert_each_as_alone(captured, tolerance=1e-11, reference_error=None, **options):
+def assert_each_as_alone(captured, tolerance=1e-11, reference_error=None, compile="off", **options):
     one_hot, references = with_shuffles(3, 12, LENGTH)
-    together = explainer(captured, TARGETS, **options)
+    together = explainer(captured, TARGETS, compile=compile, **options)
     assert together.targets == TARGETS
     assert together.removed_activations == ("", "sigmoid", "", "")
     found = together.contribute_each(one_hot, references, reference_error=reference_error)
     for target, of_one in zip(TARGETS, found, strict=True):
-        alone = explainer(captured, target, **options)
+        alone = explainer(captured, target, compile="off", **options)
         expected = alone.contribute(one_hot, references, reference_error=reference_error)
         assert_same_scores(of_one, expected, tolerance)
         assert torch.equal(of_one.n_references, expected.n_references)

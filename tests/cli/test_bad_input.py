@@ -469,7 +469,7 @@ def unscored(monkeypatch):
     def fail(*_: object) -> None:
         raise AssertionError("a sequence was scored")
 
-    monkeypatch.setattr("seqlift.explain.Explainer.contribute", fail)
+    monkeypatch.setattr("seqlift.explain.Explainer.contribute_each", fail)
 
 
 @pytest.mark.usefixtures("unscored")

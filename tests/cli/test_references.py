@@ -387,7 +387,7 @@ def test_a_mistake_is_one_line_and_nothing_is_left(folder, monkeypatch, argument
     def fail(*_):
         raise AssertionError("a sequence was scored")
 
-    monkeypatch.setattr("seqlift.explain.Explainer.contribute", fail)
+    monkeypatch.setattr("seqlift.explain.Explainer.contribute_each", fail)
     write_own(folder)
     before = names(folder)
     regions = [] if "-r" in arguments.split() else ["-r", "peaks.bed"]
