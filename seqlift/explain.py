@@ -241,11 +241,11 @@ class Explainer:
             )
         n_references = references.shape[1]
         self._pairs_left = max(self._pairs_left, len(one_hot) * n_references)
-        at_once = n_references if reference_error is None else min(ROUND, n_references)
+        at_once = _references_at_once(n_references, reference_error)
         found: list[list[Contributions]] = []
         done = 0
         while done < len(one_hot):
-            here = slice(done, done + max(1, self.batch_size // at_once))
+            here = slice(done, done + self.regions_at_once(n_references, reference_error))
             try:
                 x = self.model.placed(one_hot[here])
                 some = references[here]
@@ -256,6 +256,10 @@ class Explainer:
                 continue
             done += len(x)
         return [join(of_one) for of_one in zip(*found, strict=True)]
+
+    def regions_at_once(self, n_references: int, reference_error: float | None = None) -> int:
+        """Return how many regions make a whole batch with that many references each."""
+        return max(1, self.batch_size // _references_at_once(n_references, reference_error))
 
     def expect(self, n_pairs: int) -> None:
         """Say how many pairs of a sequence and a reference are to come, in all calls together.
@@ -353,6 +357,10 @@ class Explainer:
         rows = max(n_regions, min(self.batch_size, self._pairs_left) // n_references)
         self._runners[key] = Runner(score, self._compile, rows, len(self.targets))
         return self._runners[key]
+
+
+def _references_at_once(n_references: int, reference_error: float | None) -> int:
+    return n_references if reference_error is None else min(ROUND, n_references)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqlift.batches import MOST_REGIONS_AT_ONCE, References, batches
+from seqlift.batches import References, batches
 from seqlift.explain import Explainer
 from seqlift.faithfulness import correlation
 from seqlift.pilot_sample import Sample
@@ -24,8 +24,8 @@ Floats = NDArray[np.floating[Any]]
 # A setting is timed until it has run so long, but not more often than this.
 ENOUGH = 1.0
 PASSES = 3
-# Regions of a pass that is timed: while one batch is scored, the references of the next are made.
-MOST_REGIONS_TIMED = 2 * MOST_REGIONS_AT_ONCE
+# Regions of a pass that is timed, at most.
+MOST_REGIONS_TIMED = 256
 
 
 class Found(NamedTuple):

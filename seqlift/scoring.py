@@ -28,6 +28,9 @@ from seqlift.windows import Source
 
 __all__ = ["Explain", "Run", "score"]
 
+# Where there are several devices, at least; so that none waits long for the last one.
+BATCHES_A_DEVICE = 8
+
 Explain = Callable[[Iterator[Batch]], Generator[Explained, None, None]]
 
 
@@ -108,7 +111,9 @@ def score(
                 result = _open_result(state.plan, explainer, i, scheme, written, attributes)
                 stack.enter_context(result.writer)
                 results.append(result)
-        read = stack.enter_context(closing(ahead(read_batches(source, length, schemes))))
+        whole = _regions_at_once(state.plan, explainers[0], schemes)
+        batches = read_batches(source, length, schemes, whole, _share(state))
+        read = stack.enter_context(closing(ahead(batches)))
         explained = stack.enter_context(closing(explain(read)))
         write = stack.enter_context(behind(partial(_write, state, results, table)))
         done = 0
@@ -118,6 +123,19 @@ def score(
             done += len(one.batch.items)
             progress(done, state.counts["rows"])
     return results
+
+
+def _regions_at_once(plan: Plan, explainer: Explainer, schemes: Sequence[References]) -> int:
+    """Return how many regions go through the model at a time."""
+    most = max(scheme.n_made for scheme in schemes)
+    return explainer.regions_at_once(most, plan.reference_error)
+
+
+def _share(state: Run) -> int | None:
+    """Return a number of rows that leaves every device its share of batches."""
+    if state.n_devices == 1:
+        return None
+    return max(1, state.counts["rows"] // (BATCHES_A_DEVICE * state.n_devices))
 
 
 def _open_result(

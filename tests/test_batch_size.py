@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from seqlift import explain as module
-from seqlift.deeplift.footprint import bytes_a_pair
 from seqlift.errors import MemoryShortError, MemoryWarning
 from seqlift.explain import Explainer
 from seqlift.memory import free_bytes, keep_freed_memory
@@ -81,24 +80,30 @@ def test_with_enough_memory_the_cache_decides(monkeypatch, free):
 
 def test_with_little_memory_batches_are_smaller(monkeypatch):
     explained = fresh()
-    a_pair = bytes_a_pair(explained.model.graphs[0].graph, torch.float64)
+    a_pair = explained.model.bytes_a_pair()
     monkeypatch.setattr(module, "free_bytes", lambda: 10 * a_pair)
     assert fresh().batch_size == 5
     monkeypatch.setattr(module, "free_bytes", lambda: 0)
     assert fresh().batch_size == 1
 
 
+def test_a_wide_network_has_smaller_batches_whatever_is_free(monkeypatch):
+    monkeypatch.setattr(module, "free_bytes", lambda: 2**40)
+    monkeypatch.setattr(module, "MEMORY_ON_CPU", 10 * fresh().model.bytes_a_pair())
+    assert fresh().batch_size == 10
+
+
 def test_the_estimate_grows_with_the_network():
-    def estimate(channels, length, dtype=torch.float32):
+    def estimate(channels, length, precision="float32"):
         model = nn.Sequential(nn.Conv1d(4, channels, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(1))
         model(torch.zeros(1, 4, length))
-        explained = Explainer(model, length=length, device="cpu")
-        return bytes_a_pair(explained.model.graphs[0].graph, dtype)
+        explained = Explainer(model, length=length, device="cpu", precision=precision)
+        return explained.model.bytes_a_pair()
 
     small = estimate(8, 50)
     assert estimate(16, 50) == pytest.approx(2 * small, rel=0.05)
     assert estimate(8, 98) == pytest.approx(2 * small, rel=0.05)
-    assert estimate(8, 50, torch.float64) == 2 * small
+    assert estimate(8, 50, "float64") == 2 * small
 
 
 def test_free_memory_is_some_memory():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqlift.batches import batches
+from seqlift.batches import batches, read_batches
 from seqlift.errors import RegionError, SequenceError
 from seqlift.genome.fasta import Genome
 from seqlift.schemes import open_schemes
@@ -67,6 +67,13 @@ def test_batches_hold_every_row_once_and_in_order(source, monkeypatch, size):
         assert len(batch.kept) == len(batch.one_hot) == len(batch.references[0])
         for item, one_hot in zip(batch.kept, batch.one_hot, strict=True):
             assert decode(one_hot) == regions.letters(item).translate(str.maketrans("RYK", "NNN"))
+
+
+@pytest.mark.parametrize(("whole", "size"), [(1, 7), (3, 6), (4, 4), (7, 7), (50, 7)])
+def test_batches_are_multiples_of_what_the_model_takes(source, monkeypatch, whole, size):
+    monkeypatch.setattr("seqlift.batches.MOST_REGIONS_AT_ONCE", 7)
+    first = next(read_batches(source(), LENGTH, PLAN, whole))
+    assert len(first.items) == size
 
 
 def test_a_region_has_the_same_references_in_any_batch(source, monkeypatch):

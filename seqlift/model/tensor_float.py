@@ -14,8 +14,8 @@ import torch
 
 __all__ = ["tensor_float"]
 
-# The settings of torch: convolutions, recurrent networks, and matrix products.
-BACKENDS: tuple[Any, ...] = (
+# Convolutions, recurrent networks, and matrix products.
+PRODUCTS: tuple[Any, ...] = (
     torch.backends.cudnn.conv,  # type: ignore[attr-defined]
     torch.backends.cudnn.rnn,
     torch.backends.cuda.matmul,
@@ -30,11 +30,18 @@ def tensor_float(is_allowed: bool) -> Iterator[None]:
     ----------
     is_allowed : bool
     """
-    before = [backend.fp32_precision for backend in BACKENDS]
-    for backend in BACKENDS:
-        backend.fp32_precision = "tf32" if is_allowed else "ieee"
+    before = [kind.fp32_precision for kind in PRODUCTS]
+    # torch has a switch for each kind of product and an older one for several of them; whoever
+    # reads the older one, as its compiler does, gets an error where the two do not agree.
+    _switch(is_allowed, is_allowed)
     try:
         yield
     finally:
-        for backend, precision in zip(BACKENDS, before, strict=True):
-            backend.fp32_precision = precision
+        _switch(before[0] == "tf32", before[2] == "tf32")
+        for kind, precision in zip(PRODUCTS, before, strict=True):
+            kind.fp32_precision = precision
+
+
+def _switch(convolutions: bool, matrices: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = convolutions
+    torch.backends.cuda.matmul.allow_tf32 = matrices

@@ -5,22 +5,28 @@ import torch
 
 from seqlift.errors import UsageError
 from seqlift.explain import Explainer
-from seqlift.model.tensor_float import BACKENDS, tensor_float
+from seqlift.model.tensor_float import PRODUCTS, tensor_float
 from tests.helpers import captured, with_shuffles
 
 
 def settings():
-    return [backend.fp32_precision for backend in BACKENDS]
+    """Return what may have TF32, by torch's newer switches and by its older ones."""
+    newer = [kind.fp32_precision == "tf32" for kind in PRODUCTS]
+    return newer, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+def whole(is_allowed):
+    return [is_allowed] * len(PRODUCTS), is_allowed, is_allowed
 
 
 @pytest.mark.parametrize("is_allowed", [False, True])
 def test_it_holds_inside_and_no_longer(is_allowed):
-    before = settings()
+    before, words = settings(), [kind.fp32_precision for kind in PRODUCTS]
     with pytest.raises(ZeroDivisionError), tensor_float(is_allowed):
-        assert settings() == ["tf32" if is_allowed else "ieee"] * len(BACKENDS)
-        assert torch.backends.cudnn.conv.fp32_precision == settings()[0]
+        assert settings() == whole(is_allowed)
         raise ZeroDivisionError
     assert settings() == before
+    assert [kind.fp32_precision for kind in PRODUCTS] == words
 
 
 def test_float32_is_float32_while_a_model_runs(monkeypatch):
@@ -33,7 +39,7 @@ def test_float32_is_float32_while_a_model_runs(monkeypatch):
 
     monkeypatch.setattr(explained.model, "multipliers", listening)
     explained.contribute(*with_shuffles(2, 3))
-    assert heard and set(map(str, heard)) == {str(["ieee"] * len(BACKENDS))}
+    assert heard == [whole(False)]
 
 
 def test_a_cpu_has_no_tf32():
