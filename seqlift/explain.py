@@ -304,10 +304,12 @@ class Explainer:
         for some in torch.split(references, at_once, 1):
             rows = goes_on.any(0).nonzero().flatten()
             for each in self._parts(one_hot, some, rows, keep):
-                for i, piece in enumerate(each):
-                    parts[i].append(pick(piece, rows, goes_on[i]))
-            for i in range(len(parts)) if limit else ():
-                goes_on[i] &= ~(relative_error(one_hot, parts[i]) <= limit).cpu()
+                for of_one, piece, wanted in zip(parts, each, goes_on, strict=True):
+                    if bool(wanted.any()):
+                        of_one.append(pick(piece, rows, wanted))
+            if limit:
+                errors = torch.stack([relative_error(one_hot, of_one) for of_one in parts])
+                goes_on &= ~(errors <= limit).cpu()
             if not bool(goes_on.any()):
                 break
         return parts
@@ -355,7 +357,8 @@ class Explainer:
 
         # A job of few regions is a batch of its own size.
         rows = max(n_regions, min(self.batch_size, self._pairs_left) // n_references)
-        self._runners[key] = Runner(score, self._compile, rows, len(self.targets))
+        description = f"{self.model.description()} {self.estimator} {keep}"
+        self._runners[key] = Runner(score, self._compile, rows, len(self.targets), description)
         return self._runners[key]
 
 

@@ -12,7 +12,7 @@ from seqlift.deeplift.coverage import folds_batch, require_covered, require_own_
 from seqlift.deeplift.footprint import bytes_a_pair
 from seqlift.deeplift.interpreter import Multipliers, multipliers_each
 from seqlift.deeplift.methods import METHODS, MethodOptions
-from seqlift.deeplift.rulesets import assign, lowered
+from seqlift.deeplift.rulesets import Assignment, assign, lowered
 from seqlift.errors import UnsupportedOperatorError, UsageError
 from seqlift.model.capture import Captured, capture
 from seqlift.model.load import LoadedModel
@@ -92,6 +92,7 @@ class TargetedModel:
         self.repeats_sequence = any(folds_batch(one.graph.graph) for one in found)
         self._is_deeplift = method == "deeplift"
         self.graphs = self._prepared(found)
+        self.rules = Assignment()
         if self._is_deeplift:
             (graph,) = self.graphs
             self.rules = assign(graph.graph, rules)
@@ -129,6 +130,13 @@ class TargetedModel:
     def bytes_a_pair(self) -> int:
         """Estimate the memory that a pair of a sequence and a reference takes, from above."""
         return self._bytes_a_pair
+
+    def description(self) -> str:
+        """Describe what `multipliers` computes, apart from the values of the weights."""
+        graphs = [str(graph.graph) for graph in self.graphs]
+        rules = [sorted(part) for part in (self.rules.reveal_cancel, self.rules.lowered)]
+        steps = sorted(self.rules.steps.items())
+        return f"{graphs} {rules} {steps} {self.repeats_sequence} {self.dtype} {self.device.type}"
 
     def multipliers(
         self, one_hot: Tensor, references: Tensor, options: MethodOptions

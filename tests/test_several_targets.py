@@ -128,3 +128,18 @@ def test_many_targets_are_taken_a_few_at_a_time(tmp_path, monkeypatch):
     plan = Plan(model="-", output=str(tmp_path / "x"), fasta="-", targets=TARGETS, length=LENGTH)
     made = preparing.prepare(plan, model, torch.device("cpu"))
     assert [one.targets for one in made] == [TARGETS[:3], TARGETS[3:]]
+
+
+def test_a_description_is_of_what_is_computed_and_not_of_weights(captured):
+    def describe(target="numbers.0", model=captured, **options):
+        return explainer(model, target, **options).model.description()
+
+    assert describe() == describe()
+    other = capture(Heads().double().eval(), LENGTH)
+    other.graph.get_parameter("trunk.0.weight").data.mul_(2)
+    assert describe(model=other) == describe()
+    different = [describe("numbers.1"), describe(TARGETS), describe(rules="reveal-cancel")]
+    for precision in ("float32", "bfloat16"):
+        made = Explainer(captured, target="numbers.0", device="cpu", precision=precision)
+        different.append(made.model.description())
+    assert len({describe(), *different}) == 6

@@ -1,8 +1,8 @@
 """One function of a batch, run for many batches: by its rules, or compiled.
 
-Compiling takes from ten seconds to minutes. It is worth that when what it saves of the work that
-is left is more; nobody wants to wait for a compiler on a job of a few seconds. So the first batches
-are run rule by rule and timed.
+Compiling takes from ten seconds to minutes, and seconds where it has been done before. It is worth
+that when what it saves of the work that is left is more; nobody wants to wait for a compiler on a
+job of a few seconds. So the first batches are run rule by rule and timed.
 """
 
 # ruff: noqa: ANN401  (the function returns what it returns)
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from seqlift.deeplift.compiled_before import remember, was_compiled
 from seqlift.deeplift.program import write_program
 from seqlift.errors import CompileWarning
 
@@ -27,9 +28,10 @@ __all__ = ["COMPILE", "Runner"]
 
 COMPILE = ("auto", "on", "off")
 
-# What compiling costs on two cores (a BPNet 10 to 40 s, with 512 filters 100 s), and what it saves
-# of the time of a batch: on the networks of workflows/benchmark two fifths or more.
+# What compiling costs on two cores (the networks of workflows/benchmark 40 to 100 s), what it costs
+# where torch has kept it, and what it saves of the time of a batch (there a third or more).
 COMPILE_SECONDS = 60.0
+LOAD_SECONDS = 10.0
 SAVED = 1 / 3
 
 
@@ -47,6 +49,8 @@ class Runner:
         Regions in a whole batch. Compiled code takes that many and no other number.
     n_targets : int
         Ways back that the function goes; each costs a compiler about as much as the way forward.
+    description : str
+        The same for functions that do the same, here and in other processes.
 
     Attributes
     ----------
@@ -60,10 +64,12 @@ class Runner:
         compile: str = "auto",
         rows: int = 1,
         n_targets: int = 1,
+        description: str = "",
     ) -> None:
         self._function = function
         self._mode = compile
-        self._compile_seconds = COMPILE_SECONDS * (1 + n_targets) / 2
+        self._n_targets = n_targets
+        self._description = description
         self.rows = rows
         self._compiled: dict[Any, Callable[[Tensor, Tensor], Any] | None] = {}
         self._seconds = math.inf  # a pair, rule by rule
@@ -107,16 +113,21 @@ class Runner:
     ) -> Callable[..., Any] | None:
         """Return compiled code for batches like this one, or None."""
         key = one_hot.shape[1:], one_hot.dtype, references.shape[1:], references.dtype
-        if key not in self._compiled and self._should_compile(pairs_left):
+        description = f"{self._description} {self.rows} {key}"
+        if key not in self._compiled and self._should_compile(description, pairs_left):
             examples = _filled(one_hot, self.rows), _filled(references, self.rows)
             self._compiled[key] = _compile(self._function, *examples)
+            if self._compiled[key] is not None:
+                remember(description)
         return self._compiled.get(key)
 
-    def _should_compile(self, pairs_left: int) -> bool:
+    def _should_compile(self, description: str, pairs_left: int) -> bool:
         if self._mode != "auto":
             return self._mode == "on"
-        is_timed = self._seconds < math.inf
-        return is_timed and SAVED * self._seconds * pairs_left > self._compile_seconds
+        if math.isinf(self._seconds):
+            return False
+        saved = SAVED * self._seconds * pairs_left / ((1 + self._n_targets) / 2)
+        return saved > COMPILE_SECONDS or (saved > LOAD_SECONDS and was_compiled(description))
 
 
 def _filled(batch: Tensor, rows: int) -> Tensor:

@@ -74,6 +74,31 @@ def test_auto_compiles_when_the_work_that_is_left_is_worth_it(compiled, monkeypa
     assert len(compiled) == 1
 
 
+def test_auto_knows_what_was_compiled_before(compiled, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(module, "LOAD_SECONDS", 1e-3)
+
+    def compiles(description, mode="auto"):
+        compiled.clear()
+        run = Runner(mean_difference, mode, ROWS, description=description)
+        for _ in range(2):
+            run(*batch(4), 10**5)
+        return len(compiled)
+
+    assert not compiles("a function"), "too little is left for compiling it anew"
+    assert compiles("a function", "on")
+    assert compiles("a function"), "it is there"
+    assert not compiles("another function")
+
+
+def test_where_nothing_can_be_noted_it_compiles_all_the_same(compiled, monkeypatch, tmp_path):
+    (tmp_path / "seqlift").write_text("a file in the folder's place")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    run = Runner(mean_difference, "on", ROWS)
+    run(*batch(4))
+    assert len(compiled) == 1
+
+
 def test_auto_leaves_a_small_job_alone(compiled):
     run = Runner(mean_difference, "auto", ROWS)
     for _ in range(3):
