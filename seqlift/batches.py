@@ -20,7 +20,7 @@ __all__ = ["Batch", "References", "add_references", "batches", "read_batches"]
 # Letters of references in one batch: enough rows for the shuffle to be quick, small beside a
 # model's activations.
 LETTERS_AT_ONCE = 4_000_000
-MOST_REGIONS_AT_ONCE = 1024
+MOST_REGIONS_AT_ONCE = 512
 
 
 class References(Protocol):
@@ -91,11 +91,7 @@ def batches(source: Source, length: int, schemes: Sequence[References]) -> Itera
 
 
 def read_batches(
-    source: Source,
-    length: int,
-    schemes: Sequence[References],
-    whole: int = 1,
-    at_most: int | None = None,
+    source: Source, length: int, schemes: Sequence[References], whole: int = 1
 ) -> Iterator[Batch]:
     """Yield the rows of a source in batches without references, sized for those of the schemes.
 
@@ -107,8 +103,6 @@ def read_batches(
     schemes : sequence of References
     whole : int
         Regions that the model takes at a time; a batch has a multiple of them if it can.
-    at_most : int or None
-        Rows in a batch.
 
     Raises
     ------
@@ -116,7 +110,7 @@ def read_batches(
         Naming the region whose sequence cannot be read.
     """
     size = LETTERS_AT_ONCE // (length * sum(scheme.n_made for scheme in schemes))
-    size = max(1, min(MOST_REGIONS_AT_ONCE, size, at_most or size))
+    size = max(1, min(MOST_REGIONS_AT_ONCE, size))
     if whole < size:
         size -= size % whole
     items = source.items()

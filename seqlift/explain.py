@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -342,17 +343,8 @@ class Explainer:
         def score(one_hot: Tensor, references: Tensor) -> list[tuple[Tensor | None, ...]]:
             references = references.to(self.dtype)
             found = self.model.multipliers(one_hot, references, self._options)
-            parts = (
-                part(
-                    one_hot,
-                    references,
-                    of_one,
-                    compares=self.method.compares,
-                    estimator=self.estimator,
-                    keep_multipliers=keep,
-                )
-                for of_one in found
-            )
+            how: dict[str, Any] = {"compares": self.method.compares, "estimator": self.estimator}
+            parts = [part(one_hot, references, m, keep_multipliers=keep, **how) for m in found]
             return [tuple(one)[:-1] for one in parts]
 
         # A job of few regions is a batch of its own size.

@@ -22,7 +22,7 @@ from seqlift.opening import open_source, threads
 from seqlift.output.atomic import check_targets, whole_files
 from seqlift.output.summary import write_summary
 from seqlift.plan import Plan
-from seqlift.preparing import expect, find_devices, prepare
+from seqlift.preparing import expect, find_devices, prepare, regions_at_once
 from seqlift.reporting import draw_logos, judge, summarise, write_tracks
 from seqlift.schemes import open_schemes
 from seqlift.scoring import Explain, Run, score
@@ -82,13 +82,16 @@ def run(
         explain_batches: Explain = partial(
             explain, schemes=schemes, explainers=explainers, reference_error=plan.reference_error
         )
+        at_once = regions_at_once(plan, explainers, schemes)
         if workers is not None:
-            workers.begin(schemes, state.counts["scored"])
+            # Batches are those of one such device, and so are therefore the results.
+            at_once = workers.begin(schemes, state.counts["scored"])
             explain_batches = workers.explain
             state.timed("start_workers")
         results = score(
-            state, source, schemes, explainers, explain_batches, written, attributes, progress
-        )
+            state, source, schemes, explainers, explain_batches, at_once, written, attributes,
+            progress,
+        )  # fmt: skip
         state.timed("score")
         tracks = write_tracks(plan, source, results, written)
         state.timed("write_tracks")

@@ -18,7 +18,7 @@ from seqlift.plan import Plan
 # More share no more of what is left to share, and what is compiled grows with them.
 TARGETS_AT_ONCE = 8
 
-__all__ = ["expect", "find_devices", "prepare"]
+__all__ = ["expect", "find_devices", "prepare", "regions_at_once"]
 
 
 def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explainer]:
@@ -72,6 +72,14 @@ def expect(explainers: Sequence[Explainer], schemes: Sequence[References], n_win
     """
     for explainer in explainers:
         explainer.expect(n_windows * sum(scheme.n_made for scheme in schemes))
+
+
+def regions_at_once(
+    plan: Plan, explainers: Sequence[Explainer], schemes: Sequence[References]
+) -> int:
+    """Return how many regions go through the model at a time."""
+    most = max(scheme.n_made for scheme in schemes)
+    return explainers[0].regions_at_once(most, plan.reference_error)
 
 
 def find_devices(names: str | None) -> list[torch.device]:

@@ -28,9 +28,6 @@ from seqlift.windows import Source
 
 __all__ = ["Explain", "Run", "score"]
 
-# Where there are several devices, at least; so that none waits long for the last one.
-BATCHES_A_DEVICE = 8
-
 Explain = Callable[[Iterator[Batch]], Generator[Explained, None, None]]
 
 
@@ -73,6 +70,7 @@ def score(
     schemes: Sequence[References],
     explainers: Sequence[Explainer],
     explain: Explain,
+    regions_at_once: int,
     written: dict[str, Path],
     attributes: dict[str, Any],
     progress: Callable[[int, int], None],
@@ -89,6 +87,8 @@ def score(
         Of all targets; what is written about each.
     explain : callable
         Scores batches, here or on other devices.
+    regions_at_once : int
+        That the model takes, there.
     written : dict of str to Path
         Where to write, by the names of `Plan.files`.
     attributes : dict
@@ -111,8 +111,7 @@ def score(
                 result = _open_result(state.plan, explainer, i, scheme, written, attributes)
                 stack.enter_context(result.writer)
                 results.append(result)
-        whole = _regions_at_once(state.plan, explainers[0], schemes)
-        batches = read_batches(source, length, schemes, whole, _share(state))
+        batches = read_batches(source, length, schemes, regions_at_once)
         read = stack.enter_context(closing(ahead(batches)))
         explained = stack.enter_context(closing(explain(read)))
         write = stack.enter_context(behind(partial(_write, state, results, table)))
@@ -123,19 +122,6 @@ def score(
             done += len(one.batch.items)
             progress(done, state.counts["rows"])
     return results
-
-
-def _regions_at_once(plan: Plan, explainer: Explainer, schemes: Sequence[References]) -> int:
-    """Return how many regions go through the model at a time."""
-    most = max(scheme.n_made for scheme in schemes)
-    return explainer.regions_at_once(most, plan.reference_error)
-
-
-def _share(state: Run) -> int | None:
-    """Return a number of rows that leaves every device its share of batches."""
-    if state.n_devices == 1:
-        return None
-    return max(1, state.counts["rows"] // (BATCHES_A_DEVICE * state.n_devices))
 
 
 def _open_result(

@@ -24,7 +24,7 @@ from seqlift.errors import SeqliftWarning
 from seqlift.explaining import Explained, explain
 from seqlift.model.load import load_model
 from seqlift.plan import Plan
-from seqlift.preparing import expect, prepare
+from seqlift.preparing import expect, prepare, regions_at_once
 from seqlift.processes import Processes
 
 __all__ = ["Workers"]
@@ -62,7 +62,7 @@ class Workers:
     def __exit__(self, *error: Any) -> None:  # noqa: ANN401
         self._processes.__exit__(*error)
 
-    def begin(self, schemes: Sequence[References], n_windows: int) -> None:
+    def begin(self, schemes: Sequence[References], n_windows: int) -> int:
         """Tell the workers how references are made, and wait until each has its model.
 
         Parameters
@@ -70,9 +70,16 @@ class Workers:
         schemes : sequence of References
         n_windows : int
             To be scored by all workers together.
+
+        Returns
+        -------
+        int
+            Regions that every worker's model takes at a time.
         """
-        for found in self._processes.ask_all((schemes, n_windows // self._n_workers)):
-            _warn(found)
+        answers = self._processes.ask_all((schemes, n_windows // self._n_workers))
+        for _, warned in answers:
+            _warn(warned)
+        return int(min(at_once for at_once, _ in answers))
 
     def explain(self, read: Iterator[Batch]) -> Generator[Explained, None, None]:
         """Score the windows of batches, in their order; see `seqlift.explaining.explain`."""
@@ -123,7 +130,7 @@ def _work(
         explainers = prepare(plan, model, device)
         schemes, n_windows = next(questions)
         expect(explainers, schemes, n_windows)
-        yield _taken(heard)
+        yield regions_at_once(plan, explainers, schemes), _taken(heard)
         for one in explain(questions, schemes, explainers, plan.reference_error):
             found = [_packed(contributions) for contributions in one.found]
             yield _Answer(found, one.batch.is_unshufflable, one.seconds, _taken(heard))

@@ -122,8 +122,9 @@ def test_what_ends_a_worker_ends_the_run_and_nothing_is_written(plan):
 
     class Dying(Workers):
         def begin(self, schemes, n_windows):
-            super().begin(schemes, n_windows)
+            at_once = super().begin(schemes, n_windows)
             self._processes._processes[1]._process.kill()
+            return at_once
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seqlift.pipeline.Workers", Dying)

@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from commands import best_batch_size, run, seqlift_command, tangermeme_command
@@ -35,12 +36,26 @@ def commands_for(n, regions):
     return found
 
 
+def compile_beforehand():
+    """Let seqlift compile for this network what it would compile for it once on any machine."""
+    with TemporaryDirectory() as folder:
+        few = Path(folder) / "few.bed"
+        lines = Path(snakemake.input.regions[-1]).read_text().splitlines(keepends=True)
+        few.write_text("".join(lines[: params.compiled_on]))
+        for precision in params.precisions:
+            job = job_for(few) | {"output": f"{folder}/scores"}
+            spent, _ = run([*seqlift_command(job, precision), "--compile", "on"], snakemake.threads)
+            print(f"compiled beforehand, {precision}: {spent:.1f} s")
+
+
 batch_size = best_batch_size(snakemake.input.seconds)
 works = {
     (n, *key): partial(run, command, snakemake.threads)
     for n, regions in zip(params.regions, snakemake.input.regions, strict=True)
     for key, command in commands_for(n, regions).items()
 }
+if params.compiled_on:
+    compile_beforehand()
 lines = []
 for i in range(params.rounds):
     for (n, tool, precision), work in works.items():
