@@ -72,7 +72,7 @@ def levels(table):
 
 
 table = pd.concat([*read_rows(), read_command()], ignore_index=True)
-table.to_csv(snakemake.output.table, sep="\t", index=False, float_format="%.4g")
+table.to_csv(snakemake.output.table, sep="\t", index=False, float_format="%.9g")
 quality = pd.concat([pd.read_csv(path, sep="\t") for path in snakemake.input.quality])
 reached = pd.concat(levels(quality), ignore_index=True)
 reached.to_csv(snakemake.output.quality, sep="\t", index=False, float_format="%.4g")

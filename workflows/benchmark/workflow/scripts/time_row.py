@@ -136,4 +136,4 @@ table["operations"] = n_operations(network, length, params.n_references) * n_seq
 table.to_csv(snakemake.output.seconds, sep="\t", index=False, float_format="%.6g")
 table = pd.DataFrame(accuracy)
 table.insert(0, "row", snakemake.wildcards.row)
-table.to_csv(snakemake.output.accuracy, sep="\t", index=False, float_format="%.3g")
+table.to_csv(snakemake.output.accuracy, sep="\t", index=False, float_format="%.9g")
