@@ -3,8 +3,10 @@
 Written as well is where seqlift's time goes, by operator.
 """
 
+import ctypes
+import gc
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -91,6 +93,13 @@ def profile_of(precision, explainer):
     return f"seqlift {precision}\n{table}\n"
 
 
+def give_back_memory():
+    """Return to the system what seqlift has kept for this process, which the tools will need."""
+    gc.collect()
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def tracks_of_first_runs(tools):
     """Run every tool once with each batch size, which is no round; yield the tracks of the peers."""
     with TemporaryDirectory() as folder:
@@ -118,6 +127,7 @@ accuracy = list(measure_seqlift(explainers))
 profiles = [profile_of(precision, e) for precision, e in explainers.items()]
 Path(snakemake.output.profile).write_text("\n".join(profiles), encoding="utf-8")
 explainers.clear()
+give_back_memory()
 keys = [
     *(("seqlift", precision) for precision in row["precisions"]),
     *((name, "float32") for name in installed_peers()),
