@@ -18,7 +18,7 @@ aten = torch.ops.aten
 
 
 class Heads(nn.Module):
-    """One trunk; dense outputs, some of them behind a sigmoid, and one number of the input."""
+    """One trunk; dense outputs, some behind a sigmoid, and one number of a part of the input."""
 
     def __init__(self):
         super().__init__()
@@ -36,7 +36,7 @@ class Heads(nn.Module):
         return {
             "numbers": self.numbers(shared),
             "chance": torch.sigmoid(self.chance(shared)),
-            "content": x[:, 1:3].mean((1, 2))[:, None],
+            "content": torch.tanh(x[:, 1:3, :15].mean((1, 2)))[:, None],
         }
 
 
@@ -113,6 +113,15 @@ def test_what_targets_share_stands_once(captured):
     one_hot = with_shuffles(3, 12, LENGTH)[0].double()
     for found, graph in zip(joint(one_hot), alone, strict=True):
         assert torch.equal(found, graph(one_hot))
+
+
+def test_one_number_under_two_names_is_scored_twice(captured):
+    one_hot, references = with_shuffles(3, 12, LENGTH)
+    both = explainer(captured, ("numbers.1", "content", "content.0"))
+    _, one, other = both.contribute_each(one_hot, references)
+    expected = explainer(captured, "content").contribute(one_hot, references)
+    assert_same_scores(one, expected, 1e-11)
+    assert_same_scores(other, expected, 1e-11)
 
 
 def test_one_graph_is_left_as_it_is(captured):

@@ -188,7 +188,8 @@ def multipliers_each(
         ends = ends if isinstance(ends, tuple) else (ends,)
         ends = [merged(end) if isinstance(end, Streams) else end for end in ends]
         # What the way back needs is kept until it has been gone for the last output.
-        found = [_gradient(end, at_reference, keep=end is not ends[-1]) for end in ends]
+        last = len(ends) - 1  # by number: two targets may be one value
+        found = [_gradient(end, at_reference, keep=i < last) for i, end in enumerate(ends)]
     return [_as_multipliers(end, m, references) for end, m in zip(ends, found, strict=True)]
 
 
