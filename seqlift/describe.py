@@ -12,7 +12,8 @@ from seqlift.deeplift.rules.recurrent import OPERATORS_A_STEP
 from seqlift.deeplift.rulesets import assign
 from seqlift.errors import ShapeError, UsageError
 from seqlift.model.capture import Captured, capture, fixed_length
-from seqlift.model.load import LoadedModel, load_model
+from seqlift.model.load import LoadedModel
+from seqlift.model.options import ModelOptions
 from seqlift.model.passes import PASSES, optimise
 from seqlift.model.targets import select_target
 
@@ -40,8 +41,7 @@ def describe(
     source: str,
     *,
     weights: str | None = None,
-    allow_pickle: bool = False,
-    length: int | None = None,
+    options: ModelOptions | None = None,
     target: str | None = None,
     target_activation: str = "auto",
     rules: str = "rescale",
@@ -51,10 +51,9 @@ def describe(
 
     Parameters
     ----------
-    source, weights, allow_pickle
+    source, weights
         See `seqlift.model.load.load_model`.
-    length : int or None
-        Positions, where the model does not fix them.
+    options : ModelOptions or None
     target : str or None
         Show only the operators that this target needs; None shows all.
     target_activation : str
@@ -73,18 +72,18 @@ def describe(
     ModelError
         If the model cannot be loaded or captured.
     """
-    loaded = load_model(source, weights=weights, allow_pickle=allow_pickle)
-    if length is None and fixed_length(loaded.model) is None:
+    options = options or ModelOptions()
+    loaded = options.load(source, weights)
+    length = options.length
+    if length is None and fixed_length(loaded.model, loaded.form) is None:
         raise ShapeError("the model does not say how many positions it takes; give --length")
-    captured = capture(loaded.model, length)
+    captured = capture(loaded.model, length, loaded.form)
     graph = captured.graph
     facts = _facts(loaded, captured)
     if target is not None:
         targeted = select_target(captured, target, target_activation)
         graph = targeted.graph
-        facts["target"] = targeted.name
-        if targeted.activation:
-            facts["target"] += f" (the logit below the final {targeted.activation})"
+        facts["target"] = f"{targeted.name} ({targeted.definition})"
     if optimized:
         n_before = len(graph.graph.nodes)
         graph = _optimized(graph, target)
@@ -129,7 +128,7 @@ def _facts(loaded: LoadedModel, captured: Captured) -> dict[str, str]:
     facts = {
         "model": loaded.source,
         "sha256": loaded.digest,
-        "form": "exported program" if isinstance(loaded.model, ExportedProgram) else "module",
+        "format": loaded.format,
         "parameters": f"{_count(loaded.model):,}",
         "weights": str(captured.dtype).removeprefix("torch."),
         "input": f"(batch, 4, {captured.length})",

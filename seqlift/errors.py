@@ -21,6 +21,7 @@
     SeqliftWarning                   worth a line on stderr; never fatal
     ├─ CompileWarning                the model runs without compiled code
     ├─ CompletenessWarning           contributions that do not sum to delta
+    ├─ ModelWarning                  a model that is not read quite as it is written
     ├─ MemoryWarning                 memory did not suffice for a batch; smaller ones follow
     ├─ ReferenceWarning              a sequence that has no other shuffle
     └─ InputDataWarning              odd but readable input (spaces for tabs)
@@ -41,6 +42,7 @@ __all__ = [
     "MemoryWarning",
     "ModelError",
     "ModelLoadError",
+    "ModelWarning",
     "OutputError",
     "ReferenceWarning",
     "RegionError",
@@ -132,6 +134,10 @@ class CompletenessWarning(SeqliftWarning):
 
 class MemoryWarning(SeqliftWarning):
     """Memory did not suffice for a batch; smaller ones follow, with the same results."""
+
+
+class ModelWarning(SeqliftWarning):
+    """A model is not read quite as it is written, or looks wrong."""
 
 
 class ReferenceWarning(SeqliftWarning):

@@ -28,7 +28,7 @@ from seqlift.faithfulness import correlation, median
 from seqlift.findings import Findings, Measure, measures
 from seqlift.logo import save_logo
 from seqlift.model.capture import Captured, capture
-from seqlift.model.load import LoadedModel, load_model
+from seqlift.model.load import LoadedModel
 from seqlift.model.placement import find_device
 from seqlift.opening import threads
 from seqlift.output.atomic import check_targets, whole_files
@@ -75,7 +75,7 @@ class _Run:
     def capture(self, length: int) -> Captured:
         """Capture the model at a length, once."""
         if length not in self.captured:
-            self.captured[length] = capture(self.model.model, length)
+            self.captured[length] = capture(self.model.model, length, self.model.form)
         return self.captured[length]
 
     def once(self, ask: Callable[[], Any], *about: Hashable) -> Any:  # noqa: ANN401
@@ -117,7 +117,7 @@ def evaluate(
     with ExitStack() as stack:
         stack.enter_context(threads(plan.threads))
         files = [open_sampled(f, plan.regions_sampled, plan.seed, stack) for f in plan.scores]
-        model = load_model(plan.model, weights=plan.weights, allow_pickle=plan.allow_pickle)
+        model = plan.load(plan.model, plan.weights)
         done, total = itertools.count(1), sum(len(scored.windows) for scored in files)
         run = _Run(plan, model, lambda: progress(next(done), total))
         for scored in files:

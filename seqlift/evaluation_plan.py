@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqlift.errors import UsageError
+from seqlift.model.options import ModelOptions
 from seqlift.sequence.references import find_scheme
 
 __all__ = ["OWN", "EvaluationPlan"]
@@ -14,7 +15,7 @@ OWN = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationPlan:
+class EvaluationPlan(ModelOptions):
     """What to evaluate and how; the options of `seqlift evaluate` under the same names.
 
     Parameters
@@ -39,7 +40,6 @@ class EvaluationPlan:
     scores: tuple[str, ...]
     output: str
     weights: str | None = None
-    allow_pickle: bool = False
     regions_sampled: int = 50
     positions: int = 100
     replacement: str = OWN

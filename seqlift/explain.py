@@ -104,7 +104,7 @@ class Explainer:
     ----------
     model : TargetedModel
         The graphs of the targets, and their rules.
-    targets, removed_activations : tuple of str
+    targets, removed_activations, definitions : tuple of str
         See `TargetedModel`.
     length : int or None
     dtype : torch.dtype
@@ -158,6 +158,7 @@ class Explainer:
         )
         self.targets = self.model.targets
         self.removed_activations = self.model.removed_activations
+        self.definitions = self.model.definitions
         self.length = self.model.length
         self.dtype = self.model.dtype
         self.batch_size = batch_size or self._default_batch_size()

@@ -14,14 +14,17 @@ from seqlift.genome.fasta import Genome
 from seqlift.genome.regions import EdgePolicy
 from seqlift.model.capture import fixed_length
 from seqlift.model.load import LoadedModel
+from seqlift.model.options import ModelOptions
 from seqlift.windows import FastaSource, GenomeSource, Source, first_length, is_read_once
 
 __all__ = ["Input", "model_length", "open_source", "require_one_input", "threads"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Input(ModelOptions):
     """The options that say what the input is, under the names of the command line.
+
+    How models are loaded and take it is that of `seqlift.model.options.ModelOptions`.
 
     Parameters
     ----------
@@ -29,8 +32,6 @@ class Input:
         FASTA and BED, or
     fasta : str or None
         sequences instead of both.
-    length : int or None
-        Positions, where the model does not fix them.
     """
 
     genome: str | None = None
@@ -39,7 +40,6 @@ class Input:
     fai: str | None = None
     contig_style: ContigStyle = "exact"
     edges: EdgePolicy = "pad"
-    length: int | None = None
 
 
 def require_one_input(options: Input) -> None:
@@ -66,7 +66,7 @@ def model_length(model: LoadedModel, options: Input) -> int | None:
     ShapeError
         If neither the model, nor the user, nor the first sequence of a FASTA file says it.
     """
-    if options.length is not None or fixed_length(model.model) is not None:
+    if options.length is not None or fixed_length(model.model, model.form) is not None:
         return options.length
     if options.fasta is None or is_read_once(options.fasta):
         raise ShapeError("the model does not say how many positions it takes; give --length")

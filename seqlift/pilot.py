@@ -22,7 +22,7 @@ from seqlift.explain import Explainer
 from seqlift.faithfulness import correlation, median, spearman_brown
 from seqlift.logo import save_logo
 from seqlift.model.capture import Captured, capture
-from seqlift.model.load import LoadedModel, load_model
+from seqlift.model.load import LoadedModel
 from seqlift.opening import model_length, open_source, threads
 from seqlift.output.atomic import check_targets, whole_files
 from seqlift.pilot_choice import Outcome, agree
@@ -93,8 +93,8 @@ def pilot(
 
 def _prepare(plan: PilotPlan, stack: ExitStack) -> _Run:
     """Open everything; all that can be wrong with it is found here."""
-    model = load_model(plan.model, weights=plan.weights, allow_pickle=plan.allow_pickle)
-    captured = capture(model.model, model_length(model, plan))
+    model = plan.load(plan.model, plan.weights)
+    captured = capture(model.model, model_length(model, plan), model.form)
     assert captured.length is not None
     explainers = _explainers(plan, captured)
     source = open_source(plan, captured.length, stack)

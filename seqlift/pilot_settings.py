@@ -109,7 +109,6 @@ class PilotPlan(Input):
     model: str
     output: str | None = None
     weights: str | None = None
-    allow_pickle: bool = False
     target: str = "0"
     target_activation: str = "auto"
     background: str | None = None

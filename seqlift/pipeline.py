@@ -17,7 +17,7 @@ import seqlift
 from seqlift.batches import References
 from seqlift.explain import Explainer
 from seqlift.explaining import explain
-from seqlift.model.load import LoadedModel, load_model
+from seqlift.model.load import LoadedModel
 from seqlift.opening import open_source, threads
 from seqlift.output.atomic import check_targets, whole_files
 from seqlift.output.summary import write_summary
@@ -64,7 +64,7 @@ def run(
     check_targets(plan.files().values(), force=plan.force)
     with ExitStack() as stack:
         stack.enter_context(threads(plan.threads))
-        model = load_model(plan.model, weights=plan.weights, allow_pickle=plan.allow_pickle)
+        model = plan.load(plan.model, plan.weights)
         # Beside workers, what is prepared here only says that it can be.
         explainers = prepare(plan, model, CPU if len(devices) > 1 else devices[0])
         workers = stack.enter_context(Workers(plan, devices)) if len(devices) > 1 else None

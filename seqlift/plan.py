@@ -5,12 +5,14 @@ A plan knows the names of the files it leads to, so that they can be checked bef
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from seqlift.errors import UsageError
 from seqlift.explain import find_method
+from seqlift.model.target_lists import expand
 from seqlift.opening import Input, require_one_input
 from seqlift.schemes import label_of, require_schemes
 from seqlift.sequence.references import DEFAULT_SCHEME, require_shuffles
@@ -37,7 +39,6 @@ class Plan(Input):
     model: str
     output: str
     weights: str | None = None
-    allow_pickle: bool = False
     targets: tuple[str, ...] = ("0",)
     target_activation: str = "auto"
     method: str = "deeplift"
@@ -69,8 +70,7 @@ class Plan(Input):
                 f"the output {self.output!r} is a folder; give a prefix such as "
                 f"{Path(self.output) / 'scores'}"
             )
-        if len(set(self.targets)) < len(self.targets):
-            raise UsageError(f"a target is named twice in {', '.join(self.targets)}")
+        object.__setattr__(self, "targets", expand(self.targets))
         self._choose_references()
         require_schemes(self.references, self.background, has_genome=self.fasta is None)
 
@@ -105,7 +105,7 @@ class Plan(Input):
 
     def file(self, ending: str, target: str | None = None, scheme: str | None = None) -> Path:
         """Return the path of a result, named for what there are several of: targets, schemes."""
-        middle = f".{target}" if target is not None and len(self.targets) > 1 else ""
+        middle = f".{_in_names(target)}" if target is not None and len(self.targets) > 1 else ""
         middle += f".{scheme}" if scheme is not None and len(self.references) > 1 else ""
         return Path(f"{self.output}{middle}{ending}")
 
@@ -133,3 +133,8 @@ class Plan(Input):
             for k in range(1, n_logos + 1):
                 found[f"logo {k} {result}"] = self.file(f".logo{k}.png", target, scheme)
         return found
+
+
+def _in_names(target: str) -> str:
+    """Write a target as a part of a file's name: `position:5` as `position_5`."""
+    return re.sub(r"[^\w.,+-]", "_", target)

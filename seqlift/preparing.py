@@ -40,7 +40,7 @@ def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explai
     ------
     ModelError, UsageError
     """
-    captured = capture(model.model, model_length(model, plan))
+    captured = capture(model.model, model_length(model, plan), model.form)
     options = MethodOptions(steps=plan.steps, window=plan.window, stride=plan.stride)
     return [
         Explainer(

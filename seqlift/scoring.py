@@ -135,7 +135,11 @@ def _open_result(
     """Open the scores file of one of an explainer's targets and a scheme."""
     target, removed = explainer.targets[index], explainer.removed_activations[index]
     name = plan.result(target, scheme.label)
-    own = {"target": target, "removed_activation": removed}
+    own = {
+        "target": target,
+        "target_definition": explainer.definitions[index],
+        "removed_activation": removed,
+    }
     writer = ScoresWriter(
         written[f"scores {name}"],
         explainer.length or 0,

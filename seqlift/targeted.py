@@ -56,7 +56,7 @@ class TargetedModel:
 
     Attributes
     ----------
-    targets, removed_activations : tuple of str
+    targets, removed_activations, definitions : tuple of str
         Target by target, as they are written to files.
     length : int or None
         Positions.
@@ -86,6 +86,7 @@ class TargetedModel:
             (require_covered if self._method.needs_rules else require_own_rows)(one.graph.graph)
         self.targets = tuple(one.name for one in found)
         self.removed_activations = tuple(one.activation for one in found)
+        self.definitions = tuple(one.definition for one in found)
         self.length = captured.length
         self.dtype = PRECISIONS[precision]
         self.device = device
@@ -182,6 +183,7 @@ def as_captured(
     """
     if isinstance(model, Captured):
         return model
+    form = model.form if isinstance(model, LoadedModel) else None
     if isinstance(model, LoadedModel):
         model = model.model
     if not isinstance(model, nn.Module | ExportedProgram):
@@ -189,7 +191,7 @@ def as_captured(
             f"the model is {model!r}, a {type(model).__name__}; expected a torch.nn.Module or what "
             "seqlift.load_model gives"
         )
-    return capture(model, length)
+    return capture(model, length, form)
 
 
 def _as_columns(found: Tensor | tuple[Tensor, ...]) -> Tensor:

@@ -22,7 +22,6 @@ from seqlift.batches import Batch, References
 from seqlift.deeplift.scores import Contributions
 from seqlift.errors import SeqliftWarning
 from seqlift.explaining import Explained, explain
-from seqlift.model.load import load_model
 from seqlift.plan import Plan
 from seqlift.preparing import expect, prepare, regions_at_once
 from seqlift.processes import Processes
@@ -126,7 +125,7 @@ def _work(
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", SeqliftWarning)
-        model = load_model(plan.model, weights=plan.weights, allow_pickle=plan.allow_pickle)
+        model = plan.load(plan.model, plan.weights)
         explainers = prepare(plan, model, device)
         schemes, n_windows = next(questions)
         expect(explainers, schemes, n_windows)

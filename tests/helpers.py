@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
 
 from seqlift.deeplift.scores import Contributions
 from seqlift.explain import Explainer
@@ -145,3 +146,16 @@ def _named(field: str):
 def rows_of(found: Contributions, rows: Sequence[int] | slice) -> Contributions:
     """Return some of the regions."""
     return Contributions(*(None if field is None else field[rows] for field in found))
+
+
+def remembered(function):
+    """Call a function once for each set of arguments, which are told apart by how they print."""
+    known = {}
+
+    def call(*args, **kwargs):
+        key = str([id(a) if isinstance(a, ExportedProgram) else a for a in args]), str(kwargs)
+        if key not in known:
+            known[key] = function(*args, **kwargs)
+        return known[key]
+
+    return call

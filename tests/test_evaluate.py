@@ -1,6 +1,5 @@
 """An evaluation finds what was built into a scores file, and says where it cannot look."""
 
-import functools
 import hashlib
 import shutil
 import warnings
@@ -21,11 +20,13 @@ from seqlift.evaluation_table import COLUMNS
 from seqlift.explain import Explainer
 from seqlift.faithfulness import FRACTIONS, correlation
 from seqlift.genome.regions import Region
+from seqlift.model import options
 from seqlift.model.capture import capture
 from seqlift.model.load import load_model
 from seqlift.output.hdf5 import ScoredBatch, ScoresFile, ScoresWriter
 from seqlift.sequence.onehot import from_indices
 from seqlift.sequence.references import make_references
+from tests.helpers import remembered
 from tests.tiny import LENGTH, Tiny, export, names, seeded
 
 N_REGIONS = 12
@@ -58,14 +59,14 @@ def models(tmp_path_factory):
         export(seeded(model), folder / f"{model.__name__}.pt2")
     # Loading and capturing take a second and have tests of their own.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "load_model", functools.cache(load_model))
-        patch.setattr(module, "capture", functools.cache(capture))
+        patch.setattr(options, "load_model", remembered(load_model))
+        patch.setattr(module, "capture", remembered(capture))
         yield folder
 
 
 def captured(path):
     return module.capture(
-        module.load_model(str(path), weights=None, allow_pickle=False).model, LENGTH
+        options.load_model(str(path), weights=None, allow_pickle=False).model, LENGTH
     )
 
 

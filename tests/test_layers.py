@@ -19,7 +19,7 @@ LAYERS = (
     ({"__main__"},),
     ({"cli"},),
     (
-        {"pipeline", "plan", "windows", "results", "track", "pictures", "describe"}
+        {"pipeline", "plan", "windows", "results", "track", "pictures", "convert", "describe"}
         | {"evaluate", "evaluation_figure", "evaluation_plan", "evaluation_table"}
         | {"faithfulness", "findings", "probe", "sampled"}
         | {"opening", "pilot", "pilot_choice", "pilot_figure", "pilot_report", "pilot_runs"}

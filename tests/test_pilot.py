@@ -1,6 +1,5 @@
 """A pilot finds what was built into tracks, and advises nothing that something else outdoes."""
 
-import functools
 import re
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from seqlift import pilot as module
 from seqlift.errors import RegionError, ShapeError, TargetError, UsageError
 from seqlift.faithfulness import Estimate, correlation
 from seqlift.genome.regions import Region
+from seqlift.model import options
 from seqlift.model.capture import capture
 from seqlift.model.load import load_model
 from seqlift.pilot import pilot
@@ -29,6 +29,7 @@ from seqlift.pilot_settings import SETTINGS, PilotPlan, Setting
 from seqlift.sequence.onehot import encode_many
 from seqlift.sequence.references import make_references
 from seqlift.windows import Item
+from tests.helpers import remembered
 from tests.tiny import LENGTH, Pooled, Tiny, export, names, seeded, write_fasta
 
 N_SEQUENCES = 12
@@ -276,8 +277,8 @@ def models(tmp_path_factory):
         export(seeded(model), folder / f"{model.__name__}.pt2")
     # Loading and capturing take a second and have tests of their own.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "load_model", functools.cache(load_model))
-        patch.setattr(module, "capture", functools.cache(capture))
+        patch.setattr(options, "load_model", remembered(load_model))
+        patch.setattr(module, "capture", remembered(capture))
         yield folder
 
 

@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 from seqlift import preparing
 from seqlift.cli import main
 from seqlift.model.capture import Captured
+from seqlift.model.form import InputForm
 
 LENGTH = 40
 N_REFERENCES = 4
@@ -161,13 +162,17 @@ def remembered_captures() -> Iterator[None]:
     known: dict[object, Captured] = {}
     real = preparing.capture
 
-    def capture(model: nn.Module | ExportedProgram, length: int | None = None) -> Captured:
+    def capture(
+        model: nn.Module | ExportedProgram,
+        length: int | None = None,
+        form: InputForm | None = None,
+    ) -> Captured:
         if not isinstance(model, ExportedProgram):
-            return real(model, length)
+            return real(model, length, form)
         weights = b"".join(v.detach().numpy().tobytes() for v in model.state_dict.values())
-        key = (str(model), weights, length)
+        key = (str(model), weights, length, str(form))
         if key not in known:
-            known[key] = real(model, length)
+            known[key] = real(model, length, form)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -15,6 +15,7 @@ from typing import TextIO
 import click
 
 from seqlift import __version__
+from seqlift.cli.convert import convert
 from seqlift.cli.demo import demo
 from seqlift.cli.evaluate import evaluate
 from seqlift.cli.inspect import inspect
@@ -66,7 +67,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (demo, evaluate, inspect, logo, pilot, rules, score, shuffle, tracks):
+for command in (convert, demo, evaluate, inspect, logo, pilot, rules, score, shuffle, tracks):
     cli.add_command(command)
 
 

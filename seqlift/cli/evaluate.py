@@ -38,7 +38,7 @@ _input = stack(
         "--model",
         required=True,
         metavar="MODEL",
-        help="The model that was scored: a .pt2 file, or package.module:factory with --weights.",
+        help="The model that was scored, as for seqlift score.",
     ),
     click.option(
         "-o", "--output", required=True, metavar="PREFIX", help="Writes PREFIX.tsv and PREFIX.png."

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from seqlift.cli.options import RULE_SETS, model_options
+from seqlift.cli.options import MODEL_OPTION_NAMES, RULE_SETS, model_options
 
 __all__ = ["inspect"]
 
@@ -30,7 +30,7 @@ __all__ = ["inspect"]
     help="The set of rules to show.",
 )
 @click.option("--optimized", is_flag=True, help="Show the operators as they are run, for a target.")
-def inspect(model: str, **options: Any) -> None:  # noqa: ANN401
+def inspect(model: str, weights: str | None, **options: Any) -> None:  # noqa: ANN401
     """Show what a model takes and gives, and the rule of every operator.
 
     A table on standard output, with columns node, operator, source line, rule and formula. Lines
@@ -38,8 +38,10 @@ def inspect(model: str, **options: Any) -> None:  # noqa: ANN401
     covered. Exit status 1 if one is not.
     """
     from seqlift.describe import describe
+    from seqlift.model.options import ModelOptions
 
-    found = describe(model, **options)
+    loading = {name: options.pop(name) for name in MODEL_OPTION_NAMES}
+    found = describe(model, weights=weights, options=ModelOptions(**loading), **options)
     for key, value in found.facts.items():
         click.echo(f"# {key}: {value}")
     click.echo("\t".join(("node", "operator", "line", "rule", "formula")))

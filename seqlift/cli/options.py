@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "LAYOUTS",
     "METHODS",
+    "MODEL_HELP",
+    "MODEL_OPTION_NAMES",
     "OVERLAPS",
     "RULE_SETS",
     "SCHEMES",
@@ -38,6 +41,10 @@ SCHEMES = (
     "zeros",
     "genomic",
 )
+MODEL_HELP = (
+    "A .pt2, TorchScript, ONNX or Keras file; package.module:factory or an architecture (bpnet, "
+    "chrombpnet, basset, deepsea, beluga), with --weights."
+)
 RULE_SETS = ("rescale", "reveal-cancel", "genomics")
 METHODS = (
     "deeplift",
@@ -50,6 +57,7 @@ METHODS = (
     "in-silico-mutagenesis",
     "occlusion",
 )
+LAYOUTS = ("N4L", "NL4", "N14L", "N41L", "N4L1", "N1L4", "NL41", "NL14")
 OVERLAPS = ("nearest", "mean", "max-abs")
 
 
@@ -69,12 +77,46 @@ loading_options = stack(
         "-w",
         "--weights",
         metavar="FILE",
-        help="Weights for a factory: safetensors, or a state dict.",
+        help="Weights for a factory or an architecture: safetensors, a state dict, a checkpoint.",
+    ),
+    click.option(
+        "--model-arg",
+        "model_args",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An argument of a factory; may be repeated.",
     ),
     click.option(
         "--allow-pickle",
         is_flag=True,
         help="Load a pickled module, which runs any code that the file holds.",
+    ),
+    click.option(
+        "--custom-layer",
+        "custom_layers",
+        multiple=True,
+        metavar="NAME=CLASS",
+        help="For Keras: what stands in for a layer, as in ConvDNA=keras.layers.Conv1D.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(LAYOUTS),
+        help="Axes of the model's input: rows, 4 bases, L positions.  [default: found out]",
+    ),
+    click.option(
+        "--bases",
+        default="ACGT",
+        show_default=True,
+        metavar="ORDER",
+        help="The order of the model's bases.",
+    ),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An input beside the sequence: a number, with its shape as in 0:2x2114 where the "
+        "model does not say it, or a FILE.npy; or NAME=sequence.  [default: zeros]",
     ),
 )
 
@@ -87,6 +129,11 @@ model_options = stack(
         help="Positions, where the model does not fix them.",
     ),
 )
+
+# Those of `seqlift.model.options.ModelOptions`.
+MODEL_OPTION_NAMES = (
+    "allow_pickle", "bases", "custom_layers", "inputs", "layout", "length", "model_args",
+)  # fmt: skip
 
 force_option = click.option("--force", is_flag=True, help="Replace results that exist.")
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from seqlift.cli.options import (
+    MODEL_HELP,
     activation_option,
     background_option,
     batch_option,
@@ -27,7 +28,7 @@ _input = stack(
         "--model",
         required=True,
         metavar="MODEL",
-        help="A .pt2 file, or package.module:factory with --weights.",
+        help=MODEL_HELP,
     ),
     click.option("-g", "--genome", metavar="FASTA", help="The genome: plain or bgzip FASTA."),
     click.option(

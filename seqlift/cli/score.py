@@ -9,6 +9,7 @@ import click
 
 from seqlift.cli.options import (
     METHODS,
+    MODEL_HELP,
     OVERLAPS,
     RULE_SETS,
     SCHEMES,
@@ -35,7 +36,7 @@ _input = stack(
         "--model",
         required=True,
         metavar="MODEL",
-        help="A .pt2 file, or package.module:factory with --weights.",
+        help=MODEL_HELP,
     ),
     click.option("-g", "--genome", metavar="FASTA", help="The genome: plain or bgzip FASTA."),
     click.option(
@@ -69,7 +70,8 @@ _explanation = stack(
         default=("0",),
         show_default=True,
         metavar="TARGET",
-        help="INDEX, or OUTPUT.INDEX where the model has several outputs; may be repeated.",
+        help="INDEX, or OUTPUT.INDEX where the model has several outputs; counts, profile, "
+        "position:P and others, see below; may be repeated.",
     ),
     activation_option,
     click.option(
@@ -218,6 +220,18 @@ def score(arguments: list[str] | None, /, quiet: bool, **options: Any) -> None: 
     --references. DeepLIFT's scores of a region sum to the difference between the model's output for
     it and for its references; how nearly is written for each region. With several --references each
     has files of its own, PREFIX.SCHEME.h5 and so on.
+
+    \b
+    Targets; OUTPUT. goes before where the model has several outputs:
+      INDEX                       one number, counting from 0
+      counts                      log counts, summed over strands
+      profile                     sum of s*m, m = logits - their mean, s = softmax(m) held constant
+      profile-bpnet               sum of m*softmax(m), the product as one element-wise step
+      position:P, positions:A-B   a position of a profile counting from 0, or the sum from A to B;
+                                  CLASS.position:P where there are several numbers a position
+      0,3,7 and 0..4              one target each
+      mean:0..4, sum:0,3,7        the mean or the sum of several
+      TARGET-TARGET               the difference of two
     """  # noqa: D301  (click reads the backspace)
     from seqlift.pipeline import run
     from seqlift.plan import Plan

@@ -24,10 +24,20 @@ from torch.utils import _pytree as pytree
 from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
 from seqlift.deeplift.registry import registered
 from seqlift.errors import CaptureError, SeqliftError, ShapeError
+from seqlift.model.arranging import (
+    Imported,
+    SequenceInput,
+    arrange_imported,
+    arrange_module,
+    arrange_program,
+    sequence_input,
+    taken_by,
+)
+from seqlift.model.form import LAYOUTS, PLAIN, InputForm
 from seqlift.model.quiet import first_line, quiet
 from seqlift.model.recurrence import recurrence_whole
 
-__all__ = ["Captured", "capture", "fixed_length", "input_shape"]
+__all__ = ["Captured", "capture", "export", "fixed_length"]
 
 BASES = 4
 NOT_THE_USERS = (Path(torch.__file__).parent, Path(__file__).parents[1])
@@ -85,15 +95,18 @@ class Captured(NamedTuple):
     dtype: torch.dtype
 
 
-def capture(model: nn.Module | ExportedProgram, length: int | None = None) -> Captured:
+def capture(
+    model: nn.Module | ExportedProgram, length: int | None = None, form: InputForm | None = None
+) -> Captured:
     """Capture a model as an ATen graph with a symbolic batch size.
 
     Parameters
     ----------
     model : nn.Module or torch.export.ExportedProgram
-        Takes one tensor of shape (row, base=4, position).
     length : int or None
         Positions; needed for a module and for a program that takes any length.
+    form : InputForm or None
+        How the model takes its input; None finds it out.
 
     Returns
     -------
@@ -104,21 +117,72 @@ def capture(model: nn.Module | ExportedProgram, length: int | None = None) -> Ca
     CaptureError
         If torch.export cannot follow the model; holds torch's message and the user's source line.
     ShapeError
-        If the model takes another input than (row, 4, length), or a fixed number of rows.
+        If the model takes no sequence, or a fixed number of rows.
     """
     with quiet(), recurrence_whole():
-        program = model if isinstance(model, ExportedProgram) else _export(model, length)
-        _require_input(program, length)
+        program = _plain_program(model, length, form or InputForm())
+        found = sequence_input(taken_by(program), InputForm())
         program = _decompose(program)
         module = program.module(check_guards=False)
         module.graph.set_codegen(fx.graph.CodeGen())
         graph = fx.GraphModule(module, module.graph)
         _tidy(graph.graph)
     outputs = _output_names(program)
-    fixed = input_shape(program)[2]
-    return Captured(
-        graph, outputs, fixed if isinstance(fixed, int) else length, _weights_dtype(program)
-    )
+    fixed = found.length if isinstance(found.length, int) else length
+    return Captured(graph, outputs, fixed, _weights_dtype(program))
+
+
+def export(
+    model: nn.Module | ExportedProgram, length: int | None = None, form: InputForm | None = None
+) -> ExportedProgram:
+    """Export a model as a program that takes a sequence (row, base=4, position) alone.
+
+    Parameters and errors are those of `capture`. Nothing is decomposed.
+    """
+    with quiet():
+        return _plain_program(model, length, form or InputForm())
+
+
+def _plain_program(
+    model: nn.Module | ExportedProgram, length: int | None, form: InputForm
+) -> ExportedProgram:
+    if not isinstance(model, ExportedProgram | Imported):
+        _require_length(form.length, length)
+        return _export_module(model, form.length or length, form)
+    found = sequence_input(taken_by(model), form)
+    _require_length(found.length, length)
+    fixed = found.length if isinstance(found.length, int) else length
+    if isinstance(model, Imported):
+        return _export(arrange_imported(model, form, found), fixed)
+    _require_rows_and_length(model, found, length)
+    arranged = arrange_program(model, form, found)
+    return model if arranged is None else _export(arranged, fixed)
+
+
+def _export_module(model: nn.Module, length: int | None, form: InputForm) -> ExportedProgram:
+    """Export a module in the layout that is said, or else in the first one in which it runs."""
+    try:
+        return _export(arrange_module(model, form.layout or PLAIN, form), length)
+    except CaptureError:
+        layout = None if form.layout is not None else _running_layout(model, length or 1, form)
+        if layout in (None, PLAIN):
+            raise
+    return _export(arrange_module(model, str(layout), form), length)
+
+
+def _running_layout(model: nn.Module, length: int, form: InputForm) -> str | None:
+    example = _example(model, length)
+    for layout in LAYOUTS:
+        arranged = arrange_module(model, layout, form)
+        with contextlib.suppress(Exception), torch.no_grad(), _as_evaluated(arranged):
+            arranged(example)
+            return layout
+    return None
+
+
+def _example(model: nn.Module, length: int) -> Tensor:
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+    return torch.zeros(EXAMPLE_ROWS, BASES, length, dtype=like.dtype, device=like.device)
 
 
 @contextlib.contextmanager
@@ -140,11 +204,10 @@ def _as_evaluated(model: nn.Module) -> Iterator[None]:
 def _export(model: nn.Module, length: int | None) -> ExportedProgram:
     if length is None:
         raise ShapeError("the model does not say how many positions it takes; give the length")
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    example = torch.zeros(EXAMPLE_ROWS, BASES, length, dtype=like.dtype, device=like.device)
+    rows = ({0: Dim.DYNAMIC},)
     with _as_evaluated(model):
         try:
-            return torch.export.export(model, (example,), dynamic_shapes=({0: Dim.DYNAMIC},))
+            return torch.export.export(model, (_example(model, length),), dynamic_shapes=rows)
         except Exception as error:  # torch raises many kinds; all mean the same here
             raise _not_followed(error) from error
 
@@ -189,51 +252,30 @@ def _decompose(program: ExportedProgram) -> ExportedProgram:
         raise _not_followed(error) from error
 
 
-def input_shape(program: ExportedProgram) -> tuple[Any, ...]:
-    """Return the shape of a program's only input; sizes that may vary are symbolic.
-
-    Raises
-    ------
-    ShapeError
-        If it does not take exactly one tensor.
-    """
-    names = program.graph_signature.user_inputs
-    if len(names) != 1:
-        raise ShapeError(
-            f"the model takes {len(names)} inputs ({', '.join(map(str, names))}); expected one, "
-            "the sequence; wrap it so that the others are constants"
-        )
-    node = next(node for node in program.graph.nodes if node.name == names[0])
-    value = node.meta.get("val")
-    if not isinstance(value, Tensor):
-        raise ShapeError(
-            f"the model's input {names[0]} is not a tensor; expected (row, 4, position)"
-        )
-    return tuple(value.shape)
-
-
-def fixed_length(model: nn.Module | ExportedProgram) -> int | None:
+def fixed_length(model: nn.Module | ExportedProgram, form: InputForm | None = None) -> int | None:
     """Return the number of positions that a model fixes, or None (modules do not say)."""
-    if not isinstance(model, ExportedProgram):
-        return None
-    shape = input_shape(model)
-    return shape[2] if len(shape) == 3 and isinstance(shape[2], int) else None
+    form = form or InputForm()
+    if not isinstance(model, ExportedProgram | Imported):
+        return form.length
+    length = sequence_input(taken_by(model), form).length
+    return length if isinstance(length, int) else None
 
 
-def _require_input(program: ExportedProgram, length: int | None) -> None:
-    shape = input_shape(program)
-    shown = "(" + ", ".join(f"{n}" if isinstance(n, int) else "any" for n in shape) + ")"
-    if len(shape) != 3 or shape[1] != BASES:
-        raise ShapeError(f"the model takes input of shape {shown}; expected (any, 4, position)")
-    if isinstance(shape[0], int):
+def _require_length(fixed: Any, length: int | None) -> None:  # noqa: ANN401
+    if isinstance(fixed, int) and length is not None and length != fixed:
+        raise ShapeError(f"the model takes {fixed} positions; {length} were given")
+
+
+def _require_rows_and_length(
+    program: ExportedProgram, found: SequenceInput, length: int | None
+) -> None:
+    if isinstance(found.rows, int):
         raise ShapeError(
-            f"the model was exported for a batch of exactly {shape[0]}; export it again with "
+            f"the model was exported for a batch of exactly {found.rows}; export it again with "
             'dynamic_shapes=({0: torch.export.Dim("batch")},)'
         )
-    if isinstance(shape[2], int) and length is not None and length != shape[2]:
-        raise ShapeError(f"the model takes {shape[2]} positions; {length} were given")
-    if not isinstance(shape[2], int):
-        _require_allowed(program, shape[2], length)
+    if not isinstance(found.length, int):
+        _require_allowed(program, found.length, length)
 
 
 def _require_allowed(program: ExportedProgram, size: torch.SymInt, length: int | None) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -15,18 +16,20 @@ from torch import nn
 from seqlift.errors import ModelLoadError
 from seqlift.model.quiet import first_line
 
-__all__ = ["importing_from", "make_module"]
+__all__ = ["as_literal", "importing_from", "make_module"]
 
 
-def make_module(source: str) -> nn.Module:
+def make_module(source: str, arguments: Mapping[str, str] | None = None) -> nn.Module:
     """Import a factory and call it.
 
     Parameters
     ----------
     source : str
-        ``package.module:factory`` or ``file.py:factory``, a function (or class) that takes nothing
-        and returns the module. Modules are also looked for in the current directory, and those that
-        a file imports beside it.
+        ``package.module:factory`` or ``file.py:factory``, a function (or class) that returns the
+        module. Modules are also looked for in the current directory, and those that a file imports
+        beside it.
+    arguments : mapping of str to str or None
+        What it is called with: Python literals (``64``, ``(3, 5)``, ``None``), or else strings.
 
     Returns
     -------
@@ -41,17 +44,28 @@ def make_module(source: str) -> nn.Module:
     is_file = place.endswith(".py")
     with importing_from(Path(place).parent if is_file else Path.cwd()):
         factory = _find_factory(place, name, is_file)
+        given = {name: as_literal(text) for name, text in (arguments or {}).items()}
         try:
-            module = factory()
+            module = factory(**given)
         except (Exception, SystemExit) as error:
+            called = ", ".join(f"{name}={value!r}" for name, value in given.items())
             raise ModelLoadError(
-                f"{source} failed when called without arguments: {first_line(error)}"
+                f"{source} failed when called {f'with {called}' if called else 'without arguments'}"
+                f": {first_line(error)}"
             ) from error
     if not isinstance(module, nn.Module):
         raise ModelLoadError(
             f"{source} returned a {type(module).__name__}; expected a torch.nn.Module"
         )
     return module
+
+
+def as_literal(text: str) -> object:
+    """Read a Python literal; what is none is a string."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 @contextlib.contextmanager

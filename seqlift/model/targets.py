@@ -1,14 +1,16 @@
 """Which number of a model's output is explained.
 
-A target is written ``INDEX`` where the model has one output, ``OUTPUT.INDEX`` where it has several,
-and ``OUTPUT`` where that output is one number a sequence. Where the output is the result of a
-sigmoid or a softmax, the logit below it is explained instead (Shrikumar et al. 2017, section 3.6),
-unless the activation is to be kept.
+A target is one readout of one output (`readouts.py`), written ``READOUT`` or ``OUTPUT.READOUT``, or
+``OUTPUT`` where that output is one number a sequence; the mean or the sum of several,
+``mean:A,B,C`` or ``sum:0..4``; or the difference of two such, ``A-B``. Where an output is the
+result of a sigmoid or a softmax, the logit below it is explained instead (Shrikumar et al. 2017,
+section 3.6), unless the activation is to be kept.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +18,8 @@ from torch import Tensor, fx
 
 from seqlift.errors import TargetError, UsageError
 from seqlift.model.capture import Captured
+from seqlift.model.readouts import FORMS, Readout, add_call, parse_readout
+from seqlift.model.target_lists import COMBINED, columns_of, split_combined
 
 __all__ = ["ACTIVATIONS", "Targeted", "select_target"]
 
@@ -30,12 +34,14 @@ MOVING = {
     aten.alias.default,
     aten.clone.default,
     aten.flatten.using_ints,
+    aten.permute.default,
     aten.reshape.default,
     aten.select.int,
     aten.slice.Tensor,
     aten.squeeze.default,
     aten.squeeze.dim,
     aten.squeeze.dims,
+    aten.transpose.int,
     aten.unsqueeze.default,
     aten.view.default,
 }
@@ -52,11 +58,28 @@ class Targeted(NamedTuple):
         The target as it is written to files.
     activation : str
         The final activation that was taken off ("sigmoid", "softmax"), or an empty string.
+    definition : str
+        What the target is, in words.
     """
 
     graph: fx.GraphModule
     name: str
     activation: str
+    definition: str
+
+
+class _Column(NamedTuple):
+    """One number a sequence of one output."""
+
+    output: int
+    readout: Readout
+
+
+class _Term(NamedTuple):
+    """Columns that are taken together: by their mean, their sum, or one alone ("")."""
+
+    combined: str
+    columns: list[_Column]
 
 
 def select_target(captured: Captured, target: int | str, activation: str = "auto") -> Targeted:
@@ -67,7 +90,7 @@ def select_target(captured: Captured, target: int | str, activation: str = "auto
     captured : Captured
         Left as it is.
     target : int or str
-        ``INDEX``, ``OUTPUT.INDEX`` or ``OUTPUT``.
+        As the module says.
     activation : str
         "auto" explains the logit below a final sigmoid or softmax, "keep" the output as it is.
 
@@ -87,15 +110,43 @@ def select_target(captured: Captured, target: int | str, activation: str = "auto
     # Copying the graph alone shares the weights.
     graph = copy.deepcopy(captured.graph.graph)
     end = graph.output_node()
-    output, index = _resolve(captured, _leaves(end), str(target))
-    removed = _take_off_activation(_leaves(end)[output]) if activation == "auto" else ""
+    outputs = _Outputs(captured.outputs, _leaves(end))
+    terms = _resolve(outputs, str(target))
+    used = sorted({column.output for term in terms for column in term.columns})
+    removed = {
+        output: _take_off_activation(_leaves(end)[output]) if activation == "auto" else ""
+        for output in used
+    }
     with graph.inserting_before(end):
-        # The leaf may be another one now.
-        end.args = (_one_number(graph, _leaves(end)[output], index),)
+        leaves = _leaves(end)  # they may be others now
+        values = [_add_term(term, leaves) for term in terms]
+        end.args = (values[0] if len(values) == 1 else add_call(aten.sub.Tensor, *values),)
     # torch counts attention as impure, for its dropout, and would keep it for no one.
     graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
     graph.lint()
-    return Targeted(fx.GraphModule(captured.graph, graph), str(target), removed)
+    names = dict.fromkeys(name for name in removed.values() if name)
+    definition = " minus ".join(_define(term, outputs, removed) for term in terms)
+    return Targeted(
+        fx.GraphModule(captured.graph, graph), str(target), " and ".join(names), definition
+    )
+
+
+def _add_term(term: _Term, leaves: list[Any]) -> fx.Node:
+    total, *rest = [column.readout.add(leaves[column.output]) for column in term.columns]
+    for value in rest:
+        total = add_call(aten.add.Tensor, total, value)
+    return add_call(aten.div.Scalar, total, len(rest) + 1) if term.combined == "mean" else total
+
+
+def _define(term: _Term, outputs: _Outputs, removed: dict[int, str]) -> str:
+    found = []
+    for output, readout in term.columns:
+        name = "the output" if len(outputs.names) == 1 else f"output {outputs.names[output]}"
+        below = f" before the {removed[output]}" if removed[output] else ""
+        found.append(readout.define(f"{name}{below}"))
+    if len(found) == 1:
+        return found[0]
+    return f"{COMBINED[term.combined]} ({'; '.join(found)})"
 
 
 def _leaves(end: fx.Node) -> list[Any]:
@@ -103,24 +154,88 @@ def _leaves(end: fx.Node) -> list[Any]:
     return list(end.args[0]) if isinstance(end.args[0], (tuple, list)) else [end.args[0]]
 
 
-def _resolve(captured: Captured, leaves: list[Any], target: str) -> tuple[int, int]:
-    """Return the position of the output and the index in it."""
-    names = captured.outputs
-    if len(names) == 1 and _is_index(target):
-        output, index = names[0], target
-    elif target in names:
-        output, index = target, "0"
-        _require(_width(leaves[names.index(target)]) == 1, captured, leaves, target)
-    else:
-        output, _, index = target.rpartition(".")
-    _require(output in names and _is_index(index), captured, leaves, target)
-    position = names.index(output)
-    _require(int(index) < _width(leaves[position]), captured, leaves, target)
-    return position, int(index)
+class _Outputs(NamedTuple):
+    """What a model returns, by name."""
+
+    names: tuple[str, ...]
+    leaves: list[Any]
+
+    def sizes(self, output: int) -> list[int] | None:
+        """Return an output's sizes behind the row axis; None if it has no row a sequence."""
+        leaf = self.leaves[output]
+        sizes = list(_shape(leaf)[1:])
+        fixed = all(isinstance(size, int) for size in sizes)
+        return sizes if fixed and _has_row_for_each_sequence(leaf) else None
+
+    def named(self, word: str) -> list[int]:
+        """Return the outputs whose name has a word in it."""
+        return [i for i, name in enumerate(self.names) if word in name.lower()]
+
+    def by_size(self, choose: Callable[..., int]) -> list[int]:
+        """Return the outputs of the largest or the smallest number of values."""
+        numbers = {
+            i: torch.Size(sizes).numel()
+            for i in range(len(self.names))
+            if (sizes := self.sizes(i)) is not None
+        }
+        return [i for i, n in numbers.items() if n == choose(numbers.values())]
+
+    def meant_by(self, readout: Readout) -> list[int]:
+        """Return the outputs that a readout without a name can mean; one if it is clear."""
+        if len(self.names) == 1:
+            return [0]
+        if readout.kind == "index":
+            return []
+        word, choose = ("count", min) if readout.kind == "counts" else ("profile", max)
+        return self.named(word) if len(self.named(word)) == 1 else self.by_size(choose)
 
 
-def _is_index(text: str) -> bool:
-    return text.isdecimal() and text == str(int(text))  # one way to write each
+def _resolve(outputs: _Outputs, target: str) -> list[_Term]:
+    """Return the target's one term, or its two, of which the second is subtracted."""
+    whole = _term(outputs, target)
+    if whole is not None:
+        return [whole]
+    # A minus also stands in names and between positions, so each place is tried.
+    for place, letter in enumerate(target):
+        if letter == "-":
+            pair = _term(outputs, target[:place]), _term(outputs, target[place + 1 :])
+            if pair[0] is not None and pair[1] is not None:
+                return [pair[0], pair[1]]
+    raise TargetError(
+        f"target {target!r} is not one number a sequence of this model; it has {_all(outputs)}"
+    )
+
+
+def _term(outputs: _Outputs, text: str) -> _Term | None:
+    combined, rest = split_combined(text)
+    words = columns_of(rest) if combined else [rest]
+    columns = [_column(outputs, word) for word in words]
+    known = [column for column in columns if column is not None]
+    return _Term(combined, known) if known and len(known) == len(columns) else None
+
+
+def _column(outputs: _Outputs, text: str) -> _Column | None:
+    """Find what a word such as `profile`, `logits.3` or `2.position:500` names."""
+    for output, name in enumerate(outputs.names):
+        sizes = outputs.sizes(output)
+        readout = parse_readout(text.removeprefix(f"{name}."))
+        if sizes is None:
+            continue
+        if text == name and torch.Size(sizes).numel() == 1 and not _is_index_alone(outputs, text):
+            return _Column(output, Readout("index", 0))
+        if text.startswith(f"{name}.") and readout is not None and readout.fits(sizes):
+            return _Column(output, readout)
+    readout = parse_readout(text)
+    meant = [] if readout is None else outputs.meant_by(readout)
+    if readout is None or len(meant) != 1:
+        return None
+    sizes = outputs.sizes(meant[0])
+    return None if sizes is None or not readout.fits(sizes) else _Column(meant[0], readout)
+
+
+def _is_index_alone(outputs: _Outputs, text: str) -> bool:
+    """Say whether a word is an index rather than the name of the only output."""
+    return len(outputs.names) == 1 and text.isdecimal()
 
 
 def _shape(leaf: object) -> tuple[Any, ...]:
@@ -135,36 +250,22 @@ def _has_row_for_each_sequence(leaf: object) -> bool:
     return str(_shape(leaf)[0]) == str(_shape(source)[0])
 
 
-def _width(leaf: object) -> int:
-    """Return how many numbers a sequence an output has, or 0 if that is not a row of numbers."""
-    sizes = [size for size in _shape(leaf)[1:] if not isinstance(size, int) or size != 1]
-    is_row = len(sizes) <= 1 and all(isinstance(size, int) for size in sizes)
-    if not is_row or not _has_row_for_each_sequence(leaf):
-        return 0
-    return int(sizes[0]) if sizes else 1
+def _all(outputs: _Outputs) -> str:
+    """Say what numbers there are."""
+    return "; ".join(_describe(outputs, output) for output in range(len(outputs.names)))
 
 
-def _require(condition: bool, captured: Captured, leaves: list[Any], target: str) -> None:
-    if condition:
-        return
-    single = len(captured.outputs) == 1
-    described = [
-        _describe(name, leaf, single) for name, leaf in zip(captured.outputs, leaves, strict=True)
-    ]
-    raise TargetError(
-        f"target {target!r} is not one number a sequence of this model; "
-        f"it has {'; '.join(described)}"
-    )
-
-
-def _describe(name: str, leaf: object, single: bool) -> str:
-    width = _width(leaf)
-    prefix = "" if single else f"{name}."
-    if width == 0:
-        return f"{_kind(name, leaf)}, which is not a row of numbers: wrap the model so that it is"
-    if width == 1:
+def _describe(outputs: _Outputs, output: int) -> str:
+    sizes, name = outputs.sizes(output), outputs.names[output]
+    prefix = "" if len(outputs.names) == 1 else f"{name}."
+    if sizes is None:
+        return f"{_kind(name, outputs.leaves[output])}, which is not a row of numbers"
+    wide = [size for size in sizes if size != 1]
+    if not wide:
         return f"{prefix}0 alone"
-    return f"{prefix}0 to {prefix}{width - 1}"
+    if len(wide) == 1:
+        return f"{prefix}0 to {prefix}{wide[0] - 1}"
+    return f"{_kind(name, outputs.leaves[output])}, read as {prefix}{FORMS}"
 
 
 def _kind(name: str, leaf: object) -> str:
@@ -187,17 +288,3 @@ def _take_off_activation(leaf: fx.Node) -> str:
     assert isinstance(logit, fx.Node)
     user.replace_input_with(node, logit)
     return "sigmoid" if node.target is aten.sigmoid.default else "softmax"
-
-
-def _one_number(graph: fx.Graph, source: fx.Node, index: int) -> fx.Node:
-    """Add nodes that pick one column and return it with shape (row,)."""
-    value = source.meta.get("val")
-
-    assert isinstance(value, Tensor)
-    node = source
-    for axis in range(value.dim() - 1, 0, -1):
-        place = 0 if value.shape[axis] == 1 else index
-        node = graph.call_function(aten.select.int, (node, axis, place))
-        value = value.select(axis, place)
-        node.meta["val"] = value
-    return node

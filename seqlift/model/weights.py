@@ -1,8 +1,9 @@
-"""Weights from files: safetensors, and state dicts that unpickle without running code."""
+"""Weights from safetensors, state dicts, checkpoints and pickled modules, running no code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -10,9 +11,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from seqlift.errors import ModelLoadError
+from seqlift.model.inert import read_inert, tensors_of_modules
 from seqlift.model.quiet import first_line, quiet
 
-__all__ = ["fill", "is_safetensors", "read_plain", "state_dict_in"]
+__all__ = ["fill", "holds_weights_alone", "is_safetensors", "read_plain", "read_weights"]
+
+ORDER = (".weight", ".bias", ".running_mean", ".running_var", ".num_batches_tracked")
 
 
 def is_safetensors(path: Path) -> bool:
@@ -31,7 +35,24 @@ def read_plain(path: Path) -> object:
         return None
 
 
-def state_dict_in(found: object) -> Mapping[str, Tensor] | None:
+def holds_weights_alone(path: Path) -> bool:
+    """Say whether a file of `torch.save` is a state dict, or a checkpoint that has one."""
+    return _state_dict_in(_read_safely(path)) is not None
+
+
+def _read_safely(path: Path) -> object:
+    """Read a file of `torch.save`, with inert objects for what is not plain data; else None."""
+    found = read_plain(path)
+    if found is not None:
+        return found
+    try:
+        with quiet():
+            return read_inert(path)
+    except Exception:  # the same
+        return None
+
+
+def _state_dict_in(found: object) -> Mapping[str, Tensor] | None:
     """Return the state dict that an unpickled object is or has, or None."""
     for key in ("state_dict", "model_state_dict"):  # checkpoints that keep more beside the weights
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
@@ -41,45 +62,80 @@ def state_dict_in(found: object) -> Mapping[str, Tensor] | None:
     return None
 
 
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read tensors by name.
+
+    Parameters
+    ----------
+    path : Path
+        Safetensors, a state dict, a checkpoint that holds one, or a pickled module.
+
+    Returns
+    -------
+    mapping of str to Tensor
+
+    Raises
+    ------
+    ModelLoadError
+        If it is none of these.
+    """
     if not path.is_file():
         raise ModelLoadError(f"{path} does not exist; expected a file of weights")
     if is_safetensors(path):
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ModelLoadError(
-                f"{path} cannot be read as safetensors: {first_line(error)}"
-            ) from error
-    found = state_dict_in(read_plain(path))
-    if found is None:
+        return _read_safetensors(path)
+    found = _read_safely(path)
+    weights = _state_dict_in(found)
+    if weights is None:
+        weights = tensors_of_modules(found)
+    if not weights:
         raise ModelLoadError(
             f"{path} is neither safetensors nor a state dict that loads without running code; "
             "save the weights with torch.save(model.state_dict(), ...)"
         )
-    return found
+    return weights
 
 
-def fill(module: nn.Module, path: Path) -> None:
-    """Put the weights of a file into a module, if they are exactly those it has.
+def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(sorted(load_file(path).items(), key=_as_in_a_module))
+    except SafetensorError as error:
+        raise ModelLoadError(
+            f"{path} cannot be read as safetensors: {first_line(error)}"
+        ) from error
+
+
+def _as_in_a_module(item: tuple[str, Tensor]) -> list[tuple[bool, int, str]]:
+    """Sort names as modules have their weights; safetensors are in the order of the alphabet."""
+    name = item[0]
+    for rank, last in enumerate(ORDER):
+        name = name.removesuffix(last) + str(rank) if name.endswith(last) else name
+    parts = re.split(r"(\d+)", name)
+    return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+
+
+def fill(module: nn.Module, found: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a module, if they are exactly those it has.
 
     Parameters
     ----------
     module : nn.Module
         Changed in place.
+    found : mapping of str to Tensor
+        May have the module's names behind a prefix, as a Lightning module has them that holds the
+        model at ``self.model``; what has another prefix (a loss, a metric) is then left out.
     path : Path
-        Safetensors, or a state dict.
+        Of the weights, for messages.
 
     Raises
     ------
     ModelLoadError
-        If the file holds no weights, or others than the module's; the message names them.
+        If they are others than the module's; the message names them.
     """
-    found = _read_weights(path)
     wanted = module.state_dict()
+    found = _without_prefix(found, set(wanted))
     missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if missing or unexpected:
         raise ModelLoadError(
@@ -94,6 +150,28 @@ def fill(module: nn.Module, path: Path) -> None:
                 f"{tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
             )
     module.load_state_dict(found)
+
+
+def _without_prefix(found: Mapping[str, Tensor], wanted: set[str]) -> Mapping[str, Tensor]:
+    """Return the weights below the one prefix at which all that are wanted stand."""
+    fitting = [
+        {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+        for prefix in _prefixes(found)
+        if wanted == {k.removeprefix(prefix) for k in found if k.startswith(prefix)}
+    ]
+    return fitting[0] if wanted != set(found) and len(fitting) == 1 else found
+
+
+def _prefixes(found: Mapping[str, Tensor]) -> Iterator[str]:
+    """Go through the prefixes of names: `model.` and `model.net.` of `model.net.weight`."""
+    seen = set()
+    for name in found:
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            prefix = ".".join(parts[:depth]) + "."
+            if prefix not in seen:
+                seen.add(prefix)
+                yield prefix
 
 
 def _some(names: list[str], shown: int = 5) -> str:

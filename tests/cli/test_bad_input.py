@@ -270,7 +270,8 @@ def with_model(model: str) -> str:
 MODEL_CASES = [
     Case(
         "missing model",
-        "none.pt2 does not exist; expected a .pt2 file or package.module:factory",
+        "none.pt2 does not exist; expected a model's file, package.module:factory, or one of "
+        "bpnet, chrombpnet, basset, deepsea, beluga",
         with_model("none.pt2"),
     ),
     Case(
@@ -287,7 +288,9 @@ MODEL_CASES = [
     Case(
         "pickled model",
         "pickled.pt is a pickled module, and loading a pickle runs whatever code it holds; "
-        f"{HINT}, or allow it with --allow-pickle if you trust where it came from",
+        "allow it with --allow-pickle if you trust where it came from, once with `seqlift convert "
+        "--allow-pickle`, or give its class as package.module:factory and it as the weights, of "
+        "which only the tensors are read",
         with_model("pickled.pt"),
     ),
     Case(
@@ -302,10 +305,9 @@ MODEL_CASES = [
         with_model("static.pt2"),
     ),
     Case(
-        "two inputs",
-        "the model takes 2 inputs (x, bias); expected one, the sequence; "
-        "wrap it so that the others are constants",
-        with_model("two.pt2"),
+        "an input of another name",
+        "the model has no input 'control'; it has x, bias",
+        f"{with_model('two.pt2')} --input control=1",
     ),
     Case(
         "NaN in the weights",
@@ -383,7 +385,7 @@ OPTION_CASES = [
     ),
     Case(
         "a target twice",
-        "a target is named twice in 0, 0",
+        "target 0 is named twice; leave one out",
         f"{GOOD} --target 0 --target 0",
         status=2,
     ),
@@ -609,7 +611,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_it(folder, monkeypatch)
     def fail(*_: object, **__: object) -> None:
         raise KeyError("two\nlines")
 
-    monkeypatch.setattr("seqlift.pipeline.load_model", fail)
+    monkeypatch.setattr("seqlift.model.options.load_model", fail)
     assert_fails(
         ["score", *GOOD.split(), "-o", "out"],
         r"unexpected KeyError: 'two\nlines' (run with seqlift --debug for the traceback)",

@@ -24,7 +24,8 @@ QUICK = 1.0
 
 def test_the_commands():
     assert COMMANDS == [
-        *("demo", "evaluate", "inspect", "logo", "pilot", "rules", "score", "shuffle", "tracks"),
+        *("convert", "demo", "evaluate", "inspect", "logo", "pilot", "rules", "score", "shuffle"),
+        "tracks",
     ]
 
 

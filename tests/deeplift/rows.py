@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlift.deeplift.rules.profile import HOLD, TIMES_SOFTMAX
 from tests.oracle import deeplift as oracle
 from tests.oracle import recurrent as by_steps
 
@@ -538,6 +539,7 @@ def log_sum(x: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 CHANNEL = constant(3)
 NORMALISATIONS = [
+    Row(TIMES_SOFTMAX, (Varies((5,)),), oracle=lambda xs, rs: [oracle.times_softmax(xs[0], rs[0])]),
     composed(aten.layer_norm.default, norm(1e-3), [1], [4], WEIGHT[0], BIAS[0], 1e-3,
              scale=WEIGHT[0]),
     composed(aten.layer_norm.default, norm(1e-5), [0, 1], [3, 4]),
@@ -616,6 +618,9 @@ RECURRENT = [
     recurrent(aten.rnn_tanh.input, TANH, torch.nn.RNN, num_layers=2),
     recurrent(aten.rnn_relu.input, RELU, torch.nn.RNN, bidirectional=True, nonlinearity="relu"),
 ]
+
+# Operators whose value at a reference is that at the sequence; they have their own check too.
+HELD = [HOLD]
 
 # Operators whose result depends on shapes alone; `test_registry.py` has their own check.
 INERT = [

@@ -6,14 +6,15 @@ import torch
 from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
 from seqlift.deeplift.lanes import Lanes
 from seqlift.deeplift.registry import apply, register, registered, rule_for
-from tests.deeplift.rows import INERT, TABLES
+from tests.deeplift.rows import HELD, INERT, TABLES
 
 aten = torch.ops.aten
 
 
 def test_every_registered_operator_has_a_row():
     tested = {row.operator for table in TABLES.values() for row in table}
-    missing = sorted(map(str, set(registered()) - tested - {operator for operator, _ in INERT}))
+    tested |= {*HELD, *(operator for operator, _ in INERT)}
+    missing = sorted(map(str, set(registered()) - tested))
     assert not missing, f"add rows to tests/deeplift/rows.py for {', '.join(missing)}"
 
 
@@ -44,6 +45,22 @@ def test_an_inert_operator_depends_on_shapes_alone(operator, rest):
             assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
         else:
             assert result == expected
+
+
+@pytest.mark.parametrize("operator", HELD)
+@pytest.mark.parametrize("repeat", [False, True])
+def test_a_held_value_is_that_of_the_sequence_on_both_lanes(operator, repeat):
+    assert rule_for(operator).kind == "held"
+    value = Lanes(torch.rand(2, 3), torch.rand(8, 3, requires_grad=True))
+    each = value.sequence.repeat_interleave(4, 0)
+    value = Lanes(each, value.reference) if repeat else value
+    found = apply(operator, value)
+    torch.testing.assert_close(found.sequence, value.sequence)
+    torch.testing.assert_close(found.reference, each)
+    assert not found.reference.requires_grad
+    plain = value.reference.clone()
+    torch.testing.assert_close(operator(plain), plain)
+    assert not operator(plain).requires_grad
 
 
 @pytest.fixture

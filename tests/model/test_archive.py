@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from seqlift.errors import ModelLoadError
-from seqlift.model.load import EXPORT_HINT, load_model
+from seqlift.model.load import load_model
+from seqlift.model.torch_files import EXPORT_HINT
 from tests.model.user_code import Planted
 
 

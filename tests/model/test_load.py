@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from torch import nn
 
 from seqlift import contributions
 from seqlift.errors import ModelLoadError
-from seqlift.model.load import EXPORT_HINT, load_model
+from seqlift.model.load import load_model
+from seqlift.model.torch_files import EXPORT_HINT
 from tests.model.export import exported, saved
 from tests.model.user_code import Net, Planted
 
@@ -252,9 +252,10 @@ def test_files_that_are_not_programs(here, program, content):
 
 def test_absent_files_and_folders(here):
     assert refusal("absent.pt2") == (
-        "absent.pt2 does not exist; expected a .pt2 file or package.module:factory"
+        "absent.pt2 does not exist; expected a model's file, package.module:factory, or one of "
+        "bpnet, chrombpnet, basset, deepsea, beluga"
     )
-    assert refusal(here) == f"{here} is a folder; expected a .pt2 file"
+    assert refusal(here) == f"{here} is a folder; expected a model's file, such as a .pt2"
     long_name = "n" * 5000
     assert refusal(long_name).startswith(f"{long_name} does not exist")
 
@@ -267,7 +268,8 @@ def test_other_archives(here):
 @pytest.mark.parametrize("name", ["net.pt", "checkpoint.pt"])
 def test_a_state_dict_is_not_a_model(here, name):
     assert refusal(name) == (
-        f"{name} is a state dict, weights alone; give package.module:factory and it as the weights"
+        f"{name} is a state dict, weights alone; give package.module:factory, or one of our "
+        "architectures, and it as the weights"
     )
 
 
@@ -282,15 +284,6 @@ def test_other_data_is_not_a_model(here):
     assert refusal("data.pt") == "data.pt holds a dict; expected a torch.nn.Module"
 
 
-def test_torchscript_is_refused(here):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch would rather not have it either
-        torch.jit.save(torch.jit.trace(Net(), example()), "script.pt")
-    assert refusal("script.pt") == (
-        f"script.pt is TorchScript, which keeps no graph that can be captured; {EXPORT_HINT}"
-    )
-
-
 # --- pickles ------------------------------------------------------------------------------------
 
 
@@ -298,7 +291,9 @@ def test_a_pickled_module_needs_leave_and_runs_nothing_without(here):
     torch.save(Pickled(), "module.pt")
     assert refusal("module.pt") == (
         "module.pt is a pickled module, and loading a pickle runs whatever code it holds; "
-        f"{EXPORT_HINT}, or allow it with --allow-pickle if you trust where it came from"
+        "allow it with --allow-pickle if you trust where it came from, once with `seqlift convert "
+        "--allow-pickle`, or give its class as package.module:factory and it as the weights, of "
+        "which only the tensors are read"
     )
     assert not Path("code-ran").exists()
     load_model("module.pt", allow_pickle=True)

@@ -144,16 +144,15 @@ def test_a_single_number_is_said_to_be_alone():
 
 @pytest.mark.parametrize(
     "target",
-    "0 nt nt.6 nt.-1 nt.x n.1 absent absent.0 profile profile.0 . rows total total.0".split(),
+    "0 nt nt.6 nt.-1 nt.x n.1 absent absent.0 profile.0 . rows total total.0".split(),
 )
 def test_what_is_no_column_of_several_outputs(several, target):
     assert refusal(several, target) == (
         f"target {target!r} is not one number a sequence of this model; it has n.0 alone; "
         "n1.0 alone; nt.0 to nt.5; n1t.0 to n1t.5; nt1.0 to nt1.5; output profile of shape "
-        "(batch, 2, 3), which is not a row of numbers: wrap the model so that it is; "
-        "positions.0 to positions.5; output rows of shape (2*s77, 3), which is not a row of "
-        "numbers: wrap the model so that it is; output total of shape (6), which is not a row of "
-        "numbers: wrap the model so that it is"
+        "(batch, 2, 3), read as profile.counts, profile, profile-bpnet, [CLASS.]position:P or "
+        "[CLASS.]positions:A-B; positions.0 to positions.5; output rows of shape (2*s77, 3), "
+        "which is not a row of numbers; output total of shape (6), which is not a row of numbers"
     )
 
 
@@ -162,9 +161,8 @@ def test_outputs_that_are_no_tensors_are_said_to_be_none():
     x = sequences()
     torch.testing.assert_close(values(captured, "0", x), captured.graph(x)[0])
     assert refusal(captured, "1.0").endswith(
-        "it has 0.0 alone; output 1, which is None, which is not a row of numbers: wrap the model "
-        "so that it is; output 2, which is 3, which is not a row of numbers: wrap the model so "
-        "that it is"
+        "it has 0.0 alone; output 1, which is None, which is not a row of numbers; output 2, which "
+        "is 3, which is not a row of numbers"
     )
 
 

@@ -196,6 +196,12 @@ def softmax(x: Vector, r: Vector) -> Matrix:
     return np.diag(rescale(math.exp, log_y, log_y0)) @ log_softmax(x, r)
 
 
+def times_softmax(x: Vector, r: Vector) -> Matrix:
+    """bpnet-lite's step: y = x·softmax(x), as if each element depended on itself alone."""
+    y, y0 = (v * np.exp(v - v.max()) / np.exp(v - v.max()).sum() for v in (x, r))
+    return np.diag((y - y0) / (x - r))
+
+
 def centring(n: int) -> Matrix:
     return np.eye(n) - np.full((n, n), 1 / n)
 

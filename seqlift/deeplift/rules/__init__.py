@@ -7,6 +7,7 @@ from seqlift.deeplift.rules import (
     normalise,
     pooling,
     product,
+    profile,
     recurrent,
     rescale,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "normalise",
     "pooling",
     "product",
+    "profile",
     "recurrent",
     "rescale",
 ]

@@ -1,0 +1,82 @@
+"""How several targets are written in one word: lists, ranges, means and sums. Text alone.
+
+``0,3,7`` is a list and ``0..4`` a range, both ends included; ``logits.0..4`` and
+``logits.0..2,other.5`` name outputs. As a target they stand for one target each; behind ``mean:``
+or ``sum:`` for one number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from seqlift.errors import UsageError
+
+__all__ = ["COMBINED", "columns_of", "expand", "split_combined"]
+
+COMBINED = {"mean": "mean of", "sum": "sum of"}
+RANGE = re.compile(r"(?P<output>.*\.)??(?P<first>\d+)\.\.(?P<last>\d+)")
+MOST = 100_000
+
+
+def expand(targets: Iterable[int | str]) -> tuple[str, ...]:
+    """Write out lists and ranges as one target each.
+
+    Parameters
+    ----------
+    targets : iterable of int or str
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    UsageError
+        If a range goes backwards, or a target is named twice.
+
+    Examples
+    --------
+    >>> expand(["0..2", "a.1,b", "mean:0..2"])
+    ('0', '1', '2', 'a.1', 'b', 'mean:0..2')
+    """
+    found = [word for target in targets for word in _expand_one(str(target))]
+    twice = sorted({word for word in found if found.count(word) > 1}) if len(found) < MOST else []
+    if twice:
+        raise UsageError(f"target {twice[0]} is named twice; leave one out")
+    return tuple(found)
+
+
+def _expand_one(target: str) -> list[str]:
+    combined, _ = split_combined(target)
+    return [target] if combined else columns_of(target)
+
+
+def split_combined(target: str) -> tuple[str, str]:
+    """Split ``mean:`` or ``sum:`` off a target; the first part is empty where there is none."""
+    word, colon, rest = target.partition(":")
+    return (word, rest) if colon and word in COMBINED else ("", target)
+
+
+def columns_of(text: str) -> list[str]:
+    """Write out a list with its ranges, such as ``logits.0..2,other.5``.
+
+    Raises
+    ------
+    UsageError
+        If a range goes backwards, or has more than 100,000 numbers.
+    """
+    found = []
+    for word in text.split(","):
+        match = RANGE.fullmatch(word)
+        if match is None:
+            found.append(word)
+            continue
+        first, last = int(match["first"]), int(match["last"])
+        if not first <= last < first + MOST:
+            raise UsageError(
+                f"the range {word} of targets has {max(0, last - first + 1):,} numbers; expected "
+                f"FIRST..LAST, both included, with 1 to {MOST:,}"
+            )
+        found += [f"{match['output'] or ''}{n}" for n in range(first, last + 1)]
+    return found
