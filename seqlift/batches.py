@@ -65,6 +65,8 @@ class Batch(NamedTuple):
         For each scheme.
     is_unshufflable : sequence of bool array, shape (region,)
         For each scheme.
+    is_reversed : bool array, shape (region,), or None
+        Windows that are read as their reverse complement; None for none.
     """
 
     items: list[Item]
@@ -72,6 +74,7 @@ class Batch(NamedTuple):
     one_hot: NDArray[np.uint8]
     references: Sequence[NDArray[Any]] = ()
     is_unshufflable: Sequence[NDArray[np.bool_]] = ()
+    is_reversed: NDArray[np.bool_] | None = None
 
     @property
     def kept(self) -> list[Item]:

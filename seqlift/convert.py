@@ -82,7 +82,7 @@ def convert(
     """
     options = options or ModelOptions()
     with whole_file(output, force=force) as path:
-        loaded = options.load(source, weights)
+        loaded = options.load_one(source, weights)
         length = options.length or fixed_length(loaded.model, loaded.form)
         if length is None:
             raise ShapeError("the model does not say how many positions it takes; give --length")

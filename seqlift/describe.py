@@ -73,7 +73,7 @@ def describe(
         If the model cannot be loaded or captured.
     """
     options = options or ModelOptions()
-    loaded = options.load(source, weights)
+    loaded = options.load_one(source, weights)
     length = options.length
     if length is None and fixed_length(loaded.model, loaded.form) is None:
         raise ShapeError("the model does not say how many positions it takes; give --length")

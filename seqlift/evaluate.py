@@ -117,7 +117,7 @@ def evaluate(
     with ExitStack() as stack:
         stack.enter_context(threads(plan.threads))
         files = [open_sampled(f, plan.regions_sampled, plan.seed, stack) for f in plan.scores]
-        model = plan.load(plan.model, plan.weights)
+        model = plan.load_one(plan.model, plan.weights)
         done, total = itertools.count(1), sum(len(scored.windows) for scored in files)
         run = _Run(plan, model, lambda: progress(next(done), total))
         for scored in files:
@@ -142,6 +142,12 @@ def evaluate(
 
 def _require_model(scored: Sampled, run: _Run) -> None:
     """Refuse a model other than the one that was scored: its answers would mean nothing."""
+    for name, plain in (("n_models", "1"), ("strands", "forward"), ("stranded", "False")):
+        if scored.setting(name) not in (".", plain):
+            raise InputError(
+                f"{scored.path} was scored with {name} {scored.setting(name)}; expected one model "
+                "on the forward strand, which is what an evaluation asks"
+            )
     known, digest = scored.setting("model_digest"), run.model.digest
     if known not in (".", digest):
         raise InputError(

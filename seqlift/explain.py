@@ -13,15 +13,15 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch import Tensor
 
-from seqlift.deeplift.methods import METHODS, Method, MethodOptions
+from seqlift.deeplift.methods import MethodOptions
 from seqlift.deeplift.runner import COMPILE, Runner
 from seqlift.deeplift.scores import (
     ESTIMATORS,
     Contributions,
     Part,
+    average,
     combine,
     join,
     part,
@@ -35,12 +35,12 @@ from seqlift.errors import (
     ShapeError,
     UsageError,
 )
+from seqlift.explainer_options import find_method, require_choice, require_fit
+from seqlift.members import make_members
 from seqlift.memory import free_bytes, keep_freed_memory
-from seqlift.model.capture import Captured
-from seqlift.model.load import LoadedModel
 from seqlift.model.placement import find_device
 from seqlift.model.tensor_float import tensor_float
-from seqlift.targeted import PRECISIONS, TargetedModel, as_captured
+from seqlift.targeted import PRECISIONS, Model, as_captured, as_models
 
 __all__ = ["PRECISIONS", "Explainer", "find_method"]
 
@@ -66,8 +66,8 @@ class Explainer:
 
     Parameters
     ----------
-    model : nn.Module, ExportedProgram, LoadedModel or Captured
-        Takes one tensor (row, base=4, position); left as it is.
+    model : nn.Module, ExportedProgram, LoadedModel or Captured, or a sequence of them
+        Left as they are. The scores of several are averaged.
     target : int or str, or a sequence of them
         See `seqlift.model.targets`.
     length : int or None
@@ -92,6 +92,10 @@ class Explainer:
     compile : str
         "on", "off", or "auto" to compile where the work to come is worth it; for the method
         "deeplift".
+    strands : str
+        "forward", or "both" to average with the scores of the reverse complement.
+    swapped : mapping of str to str
+        Targets that change places on the reverse strand.
 
     Raises
     ------
@@ -103,7 +107,9 @@ class Explainer:
     Attributes
     ----------
     model : TargetedModel
-        The graphs of the targets, and their rules.
+        The graphs of the targets, and their rules; of an ensemble those of the first member.
+    members : list of Member
+    n_models, n_strands : int
     targets, removed_activations, definitions : tuple of str
         See `TargetedModel`.
     length : int or None
@@ -115,7 +121,7 @@ class Explainer:
 
     def __init__(
         self,
-        model: nn.Module | ExportedProgram | LoadedModel | Captured,
+        model: Model | Sequence[Model],
         *,
         target: int | str | Sequence[int | str] = 0,
         length: int | None = None,
@@ -128,14 +134,16 @@ class Explainer:
         target_activation: str = "auto",
         batch_size: int | None = None,
         compile: str = "auto",
+        strands: str = "forward",
+        swapped: Mapping[str, str] | None = None,
     ) -> None:
-        _require_choice("precision", precision, tuple(PRECISIONS))
-        _require_choice("compile", compile, COMPILE)
-        _require_choice("estimator", estimator, ESTIMATORS)
+        require_choice("precision", precision, tuple(PRECISIONS))
+        require_choice("compile", compile, COMPILE)
+        require_choice("estimator", estimator, ESTIMATORS)
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size {batch_size} is not at least 1")
         self.method = find_method(method)
-        _require_fit(method, rules, estimator, precision)
+        require_fit(method, rules, estimator, precision)
         self.estimator = estimator
         self.device = find_device(device)
         if precision == "tf32" and self.device.type != "cuda":
@@ -147,15 +155,20 @@ class Explainer:
         if self.device.type == "cpu":
             keep_freed_memory()
         targets = [target] if isinstance(target, (int, str)) else target
-        self.model = TargetedModel(
-            as_captured(model, length),
+        models = as_models(model)
+        self.members = make_members(
+            [as_captured(one, length) for one in models],
             targets,
+            strands,
+            swapped or {},
             activation=target_activation,
             method=method,
             rules=rules,
             precision=precision,
             device=self.device,
         )
+        self.model = self.members[0].model
+        self.n_models, self.n_strands = len(models), len(self.members) // len(models)
         self.targets = self.model.targets
         self.removed_activations = self.model.removed_activations
         self.definitions = self.model.definitions
@@ -165,7 +178,7 @@ class Explainer:
         self._options = replace(options or MethodOptions(), rows=self.batch_size)
         self._compile = compile if method == "deeplift" else "off"
         self._pairs_left = 0
-        self._runners: dict[tuple[int, bool], Runner] = {}
+        self._runners: dict[tuple[int, int, bool], Runner] = {}
 
     def _default_batch_size(self) -> int:
         """Choose by cache on a CPU, by what keeps another device busy, and by what has room."""
@@ -175,7 +188,10 @@ class Explainer:
         room = math.inf if free is None else SHARE_OF_MEMORY * free
         room = min(room, MEMORY_ON_CPU) if is_cpu else room
         if room < math.inf:
-            pairs = min(pairs, int(room) // max(1, self.model.bytes_a_pair()))
+            pairs = min(
+                pairs,
+                int(room) // max(1, *(member.model.bytes_a_pair() for member in self.members)),
+            )
         return max(1, pairs)
 
     def contribute(
@@ -326,31 +342,35 @@ class Explainer:
         # Parts of one size: a small last one would pay for the sequence lane all the same.
         n_parts = math.ceil(references.shape[1] / self.batch_size)
         pieces = torch.tensor_split(references, n_parts, dim=1)
-        runner = self._runner(len(one_hot), pieces[0].shape[1], keep)
+        size = len(one_hot), pieces[0].shape[1]
+        runners = [self._runner(i, *size, keep) for i in range(len(self.members))]
         for piece in pieces:
             # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
             placed = piece.to(self.device, non_blocking=True)
             with tensor_float(self._has_tensor_float):
-                found = runner(one_hot, placed, self._pairs_left)
-            yield [Part(*fields) for fields in found]
+                found = [runner(one_hot, placed, self._pairs_left) for runner in runners]
+            yield [
+                average([Part(*fields) for fields in of_target])
+                for of_target in zip(*found, strict=True)
+            ]
             self._pairs_left = max(0, self._pairs_left - len(piece) * piece.shape[1])
 
-    def _runner(self, n_regions: int, n_references: int, keep: bool) -> Runner:
-        """Return what runs batches of so many references."""
-        key = n_references, keep
+    def _runner(self, i: int, n_regions: int, n_references: int, keep: bool) -> Runner:
+        """Return what runs batches of so many references on a member."""
+        key = i, n_references, keep
         if key in self._runners and n_regions <= self._runners[key].rows:
             return self._runners[key]
 
         def score(one_hot: Tensor, references: Tensor) -> list[tuple[Tensor | None, ...]]:
             references = references.to(self.dtype)
-            found = self.model.multipliers(one_hot, references, self._options)
+            found = self.members[i].multipliers(one_hot, references, self._options)
             how: dict[str, Any] = {"compares": self.method.compares, "estimator": self.estimator}
             parts = [part(one_hot, references, m, keep_multipliers=keep, **how) for m in found]
-            return [tuple(one)[:-1] for one in parts]
+            return [tuple(one)[:-2] for one in parts]
 
         # A job of few regions is a batch of its own size.
         rows = max(n_regions, min(self.batch_size, self._pairs_left) // n_references)
-        description = f"{self.model.description()} {self.estimator} {keep}"
+        description = f"{self.members[i].description()} {self.estimator} {keep}"
         self._runners[key] = Runner(score, self._compile, rows, len(self.targets), description)
         return self._runners[key]
 
@@ -362,33 +382,3 @@ def _references_at_once(n_references: int, reference_error: float | None) -> int
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Say whether an error of torch is that memory, of a device or of the host, did not suffice."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def find_method(name: str) -> Method:
-    """Look a method up by its name.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that name; the message lists them all.
-    """
-    _require_choice("method", name, tuple(METHODS))
-    return METHODS[name]
-
-
-def _require_fit(
-    method: str, rules: str | Mapping[str, str], estimator: str, precision: str
-) -> None:
-    if precision == "bfloat16" and method != "deeplift":
-        raise UsageError(f"precision bfloat16 goes with the method deeplift, not with {method}")
-    if rules != "rescale" and method != "deeplift":
-        raise UsageError(f"rules {rules!r} go with the method deeplift, not with {method}")
-    if estimator != "plain" and not METHODS[method].compares:
-        raise UsageError(
-            f"estimator {estimator!r} needs a method that compares with references, not {method}"
-        )
-
-
-def _require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(f"{option} {value!r} is unknown; it is one of {', '.join(choices)}")

@@ -93,7 +93,7 @@ def pilot(
 
 def _prepare(plan: PilotPlan, stack: ExitStack) -> _Run:
     """Open everything; all that can be wrong with it is found here."""
-    model = plan.load(plan.model, plan.weights)
+    model = plan.load_one(plan.model, plan.weights)
     captured = capture(model.model, model_length(model, plan), model.form)
     assert captured.length is not None
     explainers = _explainers(plan, captured)

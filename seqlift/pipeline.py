@@ -64,9 +64,9 @@ def run(
     check_targets(plan.files().values(), force=plan.force)
     with ExitStack() as stack:
         stack.enter_context(threads(plan.threads))
-        model = plan.load(plan.model, plan.weights)
+        models = plan.load()
         # Beside workers, what is prepared here only says that it can be.
-        explainers = prepare(plan, model, CPU if len(devices) > 1 else devices[0])
+        explainers = prepare(plan, models, CPU if len(devices) > 1 else devices[0])
         workers = stack.enter_context(Workers(plan, devices)) if len(devices) > 1 else None
         state.timed("prepare_model")
         source, provenance = _open(plan, explainers, stack)
@@ -74,7 +74,7 @@ def run(
         state.timed("check_input")
         schemes = _open_schemes(state, source, explainers)
         state.timed("prepare_references")
-        attributes = _attributes(plan, model, devices) | provenance
+        attributes = _attributes(plan, models, devices) | provenance
         files = plan.files(state.counts["scored"])
         paths = stack.enter_context(whole_files(*files.values(), force=plan.force))
         written = dict(zip(files, paths, strict=True))
@@ -131,14 +131,19 @@ def _open_schemes(state: Run, source: Source, explainers: list[Explainer]) -> li
     )
 
 
-def _attributes(plan: Plan, model: LoadedModel, devices: list[torch.device]) -> dict[str, Any]:
+def _attributes(
+    plan: Plan, models: list[LoadedModel], devices: list[torch.device]
+) -> dict[str, Any]:
     """Return what every scores file says about how it was made; schemes add what is theirs."""
     return {
         "seqlift_version": seqlift.__version__,
         "torch_version": str(torch.__version__),
         "command_line": plan.command_line,
-        "model": model.source,
-        "model_digest": model.digest,
+        "model": ",".join(model.source for model in models),
+        "model_digest": ",".join(model.digest for model in models),
+        "n_models": len(models),
+        "strands": plan.strands,
+        "stranded": plan.stranded,
         "target_activation": plan.target_activation,
         "method": plan.method,
         **_method_attributes(plan),

@@ -11,7 +11,9 @@ from itertools import product
 from pathlib import Path
 
 from seqlift.errors import UsageError
-from seqlift.explain import find_method
+from seqlift.explainer_options import find_method
+from seqlift.model.load import LoadedModel
+from seqlift.model.options import parse_pairs
 from seqlift.model.target_lists import expand
 from seqlift.opening import Input, require_one_input
 from seqlift.schemes import label_of, require_schemes
@@ -28,17 +30,20 @@ class Plan(Input):
 
     Parameters
     ----------
-    model : str
-        See `seqlift.model.load.load_model`.
+    models, weights : tuple of str
+        See `seqlift.model.load.load_model`; one of either may go with several of the other.
     output : str
         Prefix of the files to write.
     genome, regions, fasta, fai, contig_style, edges, length
         See `seqlift.opening.Input`.
     """
 
-    model: str
+    models: tuple[str, ...]
     output: str
-    weights: str | None = None
+    weights: tuple[str, ...] = ()
+    strands: str = "forward"
+    swapped: tuple[str, ...] = ()
+    stranded: bool = False
     targets: tuple[str, ...] = ("0",)
     target_activation: str = "auto"
     method: str = "deeplift"
@@ -73,6 +78,28 @@ class Plan(Input):
         object.__setattr__(self, "targets", expand(self.targets))
         self._choose_references()
         require_schemes(self.references, self.background, has_genome=self.fasta is None)
+
+    def load(self) -> list[LoadedModel]:
+        """Load every model of the ensemble.
+
+        Raises
+        ------
+        ModelError, UsageError
+        """
+        n = max(len(self.models), len(self.weights))
+        if any(len(given) not in (0, 1, n) for given in (self.models, self.weights)):
+            raise UsageError(
+                f"found {len(self.models)} models and {len(self.weights)} files of weights; "
+                "expected as many of both, or one of either"
+            )
+        models = self.models * (n if len(self.models) == 1 else 1)
+        weights = (self.weights or (None,)) * (n if len(self.weights) < 2 else 1)
+        return [self.load_one(m, w) for m, w in zip(models, weights, strict=True)]
+
+    @property
+    def swapped_targets(self) -> dict[str, str]:
+        """The targets that change places on the reverse strand."""
+        return parse_pairs(self.swapped, "--swap-targets TARGET=TARGET")
 
     def _choose_references(self) -> None:
         """Take the method's own references where none are named."""

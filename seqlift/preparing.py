@@ -21,14 +21,14 @@ TARGETS_AT_ONCE = 8
 __all__ = ["expect", "find_devices", "prepare", "regions_at_once"]
 
 
-def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explainer]:
-    """Capture the model once and make the explainers of all targets.
+def prepare(plan: Plan, models: Sequence[LoadedModel], device: torch.device) -> list[Explainer]:
+    """Capture the models once and make the explainers of all targets.
 
     Parameters
     ----------
     plan : Plan
-    model : LoadedModel
-        That of the plan.
+    models : sequence of LoadedModel
+        Those of the plan.
     device : torch.device
 
     Returns
@@ -40,7 +40,7 @@ def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explai
     ------
     ModelError, UsageError
     """
-    captured = capture(model.model, model_length(model, plan), model.form)
+    captured = [capture(m.model, model_length(m, plan), m.form) for m in models]
     options = MethodOptions(steps=plan.steps, window=plan.window, stride=plan.stride)
     return [
         Explainer(
@@ -55,6 +55,8 @@ def prepare(plan: Plan, model: LoadedModel, device: torch.device) -> list[Explai
             target_activation=plan.target_activation,
             batch_size=plan.batch_size,
             compile=plan.compile,
+            strands=plan.strands,
+            swapped=plan.swapped_targets,
         )
         for first in range(0, len(plan.targets), TARGETS_AT_ONCE)
     ]

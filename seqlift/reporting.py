@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from seqlift.batches import References
@@ -90,6 +91,7 @@ def summarise(
                 "references": result.references,
                 "removed_activation": result.removed_activation,
                 "completeness": result.completeness.summary(),
+                **_asymmetry(result),
                 "track": tracks.get(result.name),
             }
             for result in results
@@ -99,6 +101,13 @@ def summarise(
         "model_busy": state.explaining / scored / state.n_devices,
         "threads": torch.get_num_threads(),
     }
+
+
+def _asymmetry(result: TargetResults) -> dict[str, float]:
+    """Say how much the strands differ, where both were scored: median over regions."""
+    if not result.asymmetry:
+        return {}
+    return {"strand_asymmetry_median": float(np.median(np.concatenate(result.asymmetry)))}
 
 
 def judge(state: Run, results: Sequence[TargetResults]) -> None:

@@ -18,9 +18,11 @@ from torch import Tensor
 
 from seqlift.batches import Batch
 from seqlift.deeplift.scores import Contributions, is_incomplete
+from seqlift.ensembles import of_members
 from seqlift.logo import crop_about_core
 from seqlift.output.hdf5 import ScoredBatch, ScoresWriter
 from seqlift.output.regions_tsv import RegionRow
+from seqlift.output.schema import STRAND_ASYMMETRY
 from seqlift.windows import Item
 
 __all__ = ["Completeness", "TargetResults"]
@@ -91,6 +93,10 @@ class TargetResults:
         How many regions to remember.
     removed_activation : str
         The final activation below which the target lies, or an empty string.
+    n_models, n_strands : int
+        Of the ensemble.
+    asymmetry : list of array
+        That between strands, batch by batch.
     """
 
     name: str
@@ -100,6 +106,9 @@ class TargetResults:
     n_logos: int = 0
     removed_activation: str = ""
     completeness: Completeness = field(default_factory=Completeness)
+    n_models: int = 1
+    n_strands: int = 1
+    asymmetry: list[NDArray[np.floating]] = field(default_factory=list)
     _strongest: list[tuple[float, int]] = field(default_factory=list)
     _n_written: int = 0
 
@@ -109,8 +118,11 @@ class TargetResults:
         """Write a batch; return the rows of the table of regions, as `batch.kept` has them."""
         self.completeness.add(found)
         host = {name: _host(value) for name, value in found._asdict().items() if value is not None}
+        extra = of_members(host.pop("members", None), self.n_models, self.n_strands)
+        if STRAND_ASYMMETRY.name in extra:
+            self.asymmetry.append(extra[STRAND_ASYMMETRY.name])
         windows = [item.window for item in batch.kept]
-        self.writer.append(ScoredBatch(regions=windows, one_hot=batch.one_hot, **host))
+        self.writer.append(ScoredBatch(regions=windows, one_hot=batch.one_hot, extra=extra, **host))
         self._remember(host["scores"].sum(1))
         rows = []
         for item, is_stuck, numbers in zip(

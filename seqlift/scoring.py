@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from seqlift.batches import Batch, References, read_batches
+from seqlift.ensembles import datasets_of
 from seqlift.explain import Explainer
 from seqlift.explaining import Explained
+from seqlift.orientation import in_genome_orientation, on_own_strand
 from seqlift.output.hdf5 import ScoresWriter
 from seqlift.output.regions_tsv import RegionRow, RegionsWriter
 from seqlift.plan import Plan
@@ -112,6 +114,7 @@ def score(
                 stack.enter_context(result.writer)
                 results.append(result)
         batches = read_batches(source, length, schemes, regions_at_once)
+        batches = on_own_strand(batches) if state.plan.stranded else batches
         read = stack.enter_context(closing(ahead(batches)))
         explained = stack.enter_context(closing(explain(read)))
         write = stack.enter_context(behind(partial(_write, state, results, table)))
@@ -145,17 +148,28 @@ def _open_result(
         explainer.length or 0,
         scheme.n_made,
         dtype="float64" if plan.precision == "float64" else "float32",
+        extra=datasets_of(explainer.n_models, explainer.n_strands),
         attributes=attributes | scheme.attributes | own,
     )
     completeness = Completeness(plan.precision, is_promised=explainer.method.sums_to_delta)
-    return TargetResults(name, target, scheme.label, writer, plan.logos, removed, completeness)
+    return TargetResults(
+        name,
+        target,
+        scheme.label,
+        writer,
+        plan.logos,
+        removed,
+        completeness,
+        explainer.n_models,
+        explainer.n_strands,
+    )
 
 
 def _write(
     state: Run, results: list[TargetResults], table: RegionsWriter, explained: Explained
 ) -> None:
     """Write a batch to every scores file, and its rows to the table in the order of the input."""
-    batch, found, _ = explained
+    batch, found = in_genome_orientation(explained.batch, explained.found)
     n_schemes = len(batch.is_unshufflable)
     rows: list[list[RegionRow]] = [
         results[i].add(batch, batch.is_unshufflable[i % n_schemes], scores)

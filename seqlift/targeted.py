@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -21,7 +22,9 @@ from seqlift.model.placement import place
 from seqlift.model.targets import Targeted, select_target
 from seqlift.model.tensor_float import tensor_float
 
-__all__ = ["PRECISIONS", "TargetedModel", "as_captured"]
+__all__ = ["PRECISIONS", "Model", "TargetedModel", "as_captured", "as_models"]
+
+Model = nn.Module | ExportedProgram | LoadedModel | Captured
 
 # By name, the type in which values are held. "tf32" and "bfloat16" have less precision in products
 # (see `seqlift.model.tensor_float`) and in convolutions (see `seqlift.deeplift.rules.lowered`).
@@ -53,6 +56,8 @@ class TargetedModel:
     precision : str
         A name from `PRECISIONS`.
     device : torch.device
+    mirrored : bool
+        Take the targets' positions from the other end; see `seqlift.model.targets`.
 
     Attributes
     ----------
@@ -79,9 +84,12 @@ class TargetedModel:
         rules: str | Mapping[str, str],
         precision: str,
         device: torch.device,
+        mirrored: bool = False,
     ) -> None:
         self._method = METHODS[method]
-        found = [select_target(captured, target, activation) for target in targets]
+        found = [
+            select_target(captured, target, activation, mirrored=mirrored) for target in targets
+        ]
         for one in found:
             (require_covered if self._method.needs_rules else require_own_rows)(one.graph.graph)
         self.targets = tuple(one.name for one in found)
@@ -169,9 +177,14 @@ class TargetedModel:
         return array.to(self.device, non_blocking=True).to(self.dtype)
 
 
-def as_captured(
-    model: nn.Module | ExportedProgram | LoadedModel | Captured, length: int | None
-) -> Captured:
+def as_models(model: Model | Sequence[Model]) -> list[Model]:
+    """Return several models as a list, and one as a list of one."""
+    # What a capture gives is a tuple too, and a module may be a sequence.
+    is_one = isinstance(model, Captured | nn.Module) or not isinstance(model, list | tuple)
+    return [cast("Model", model)] if is_one else list(cast("Sequence[Model]", model))
+
+
+def as_captured(model: Model, length: int | None) -> Captured:
     """Capture a model, unless that has been done.
 
     Raises

@@ -125,8 +125,7 @@ def _work(
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", SeqliftWarning)
-        model = plan.load(plan.model, plan.weights)
-        explainers = prepare(plan, model, device)
+        explainers = prepare(plan, plan.load(), device)
         schemes, n_windows = next(questions)
         expect(explainers, schemes, n_windows)
         yield regions_at_once(plan, explainers, schemes), _taken(heard)

@@ -19,7 +19,8 @@ LAYERS = (
     ({"__main__"},),
     ({"cli"},),
     (
-        {"pipeline", "plan", "windows", "results", "track", "pictures", "convert", "describe"}
+        {"pipeline", "plan", "windows", "results", "track", "pictures"}
+        | {"convert", "describe", "ensembles", "orientation"}
         | {"evaluate", "evaluation_figure", "evaluation_plan", "evaluation_table"}
         | {"faithfulness", "findings", "probe", "sampled"}
         | {"opening", "pilot", "pilot_choice", "pilot_figure", "pilot_report", "pilot_runs"}
@@ -27,7 +28,7 @@ LAYERS = (
         | {"schemes", "genome_pool", "own_references", "scoring", "reporting"}
         | {"batches", "explaining", "preparing", "processes", "stages", "workers"},
     ),
-    ({"explain", "library", "targeted"},),
+    ({"explain", "explainer_options", "library", "members", "targeted"},),
     ({"genome"}, {"sequence"}, {"model"}, {"deeplift"}, {"output"}, {"logo"}),
     ({"errors"}, {"memory"}),
 )
@@ -43,7 +44,7 @@ EXCEPTIONS = {
 # A part that knows less than all that is below it.
 ONLY = {
     part: {"sequence", "model", "deeplift", "errors", "memory"}
-    for part in ("explain", "library", "targeted")
+    for part in ("explain", "explainer_options", "library", "members", "targeted")
 }
 
 # Libraries that a part does without, at all or until one of its functions is called.

@@ -48,7 +48,7 @@ def plan(inputs, tmp_path):
     def make(name="out", text=REGIONS, **options):
         (tmp_path / f"{name}.bed").write_text(text)
         return Plan(
-            model=str(inputs / "model.pt2"),
+            models=(str(inputs / "model.pt2"),),
             genome=str(inputs / "genome.fa"),
             regions=str(tmp_path / f"{name}.bed"),
             output=str(tmp_path / name),
@@ -225,7 +225,7 @@ def test_results_of_before_stay_until_the_end(plan, monkeypatch):
 
 
 def test_names_of_files():
-    made = Plan(model="m.pt2", fasta="s.fa", output="out/a.b", targets=("0", "x.1"), logos=2)
+    made = Plan(models=("m.pt2",), fasta="s.fa", output="out/a.b", targets=("0", "x.1"), logos=2)
     assert {kind: str(path) for kind, path in made.files(1).items()} == {
         "regions": "out/a.b.regions.tsv",
         "summary": "out/a.b.json",
@@ -235,14 +235,14 @@ def test_names_of_files():
         "logo 1 x.1": "out/a.b.x.1.logo1.png",
     }
     assert len(made.files()) == 8
-    alone = Plan(model="m.pt2", genome="g.fa", regions="r.bed", output="p", targets=("x.1",))
+    alone = Plan(models=("m.pt2",), genome="g.fa", regions="r.bed", output="p", targets=("x.1",))
     names = {str(path) for path in alone.files().values()}
     assert names == {"p.regions.tsv", "p.json", "p.h5", "p.bw"}
 
 
 def test_names_of_files_of_several_schemes():
     schemes = ("flat", "refs/closed.fa.gz")
-    made = Plan(model="m.pt2", fasta="s.fa", output="p", references=schemes, logos=1)
+    made = Plan(models=("m.pt2",), fasta="s.fa", output="p", references=schemes, logos=1)
     assert {kind: str(path) for kind, path in made.files().items()} == {
         "regions": "p.regions.tsv",
         "summary": "p.json",
@@ -277,4 +277,4 @@ def test_names_of_files_of_several_schemes():
 )
 def test_plans_that_contradict_themselves(options):
     with pytest.raises(UsageError):
-        Plan(**{"model": "m.pt2", "output": "out", **options})
+        Plan(**{"models": ("m.pt2",), "output": "out", **options})

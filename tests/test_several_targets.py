@@ -134,8 +134,10 @@ def test_many_targets_are_taken_a_few_at_a_time(tmp_path, monkeypatch):
 
     model = LoadedModel(Heads().eval(), "a model", "")
     monkeypatch.setattr(preparing, "TARGETS_AT_ONCE", 3)
-    plan = Plan(model="-", output=str(tmp_path / "x"), fasta="-", targets=TARGETS, length=LENGTH)
-    made = preparing.prepare(plan, model, torch.device("cpu"))
+    plan = Plan(
+        models=("-",), output=str(tmp_path / "x"), fasta="-", targets=TARGETS, length=LENGTH
+    )
+    made = preparing.prepare(plan, [model], torch.device("cpu"))
     assert [one.targets for one in made] == [TARGETS[:3], TARGETS[3:]]
 
 

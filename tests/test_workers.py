@@ -38,7 +38,7 @@ def plan(tmp_path):
 
     def make(name="out", **options):
         return Plan(
-            model=str(inputs / "model.pt2"),
+            models=(str(inputs / "model.pt2"),),
             genome=str(inputs / "genome.fa"),
             regions=str(inputs / "peaks.bed"),
             output=str(tmp_path / "out" / name),
@@ -65,7 +65,7 @@ def test_two_devices_give_the_results_of_one_on_the_demo(tmp_path):
     data = data_folder()
     plans = [
         Plan(
-            model=str(data / MODEL),
+            models=(str(data / MODEL),),
             genome=str(data / GENOME),
             regions=str(data / "ctcf.chr20.narrowPeak"),
             output=str(tmp_path / name),
@@ -87,7 +87,7 @@ def test_every_kind_of_reference_and_target_on_three_devices(plan):
         "reference_error": 0.2,
         "logos": 1,
     }
-    own = plan().model.replace("model.pt2", "own.npy")
+    own = plan().models[0].replace("model.pt2", "own.npy")
     options["references"] = ("dinucleotide-shuffle", "genomic", own)
     one, three = plan("one", **options), plan("three", device="cpu, cpu,cpu", **options)
     summaries = [run(made) for made in (one, three)]
@@ -109,7 +109,7 @@ def test_a_model_that_cannot_be_explained_is_an_error_before_any_worker(plan, mo
 
     monkeypatch.setattr("seqlift.pipeline.Workers", no_worker)
     made = plan(device="cpu,cpu")
-    export(seeded(Sorted), made.model)
+    export(seeded(Sorted), made.models[0])
     with pytest.raises(ModelError):
         run(made)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from seqlift.cli.options import MODEL_OPTION_NAMES, force_option, model_options
+from seqlift.cli.options import MODEL_OPTION_NAMES, force_option, model_options, weights_option
 
 __all__ = ["convert"]
 
@@ -14,6 +14,7 @@ __all__ = ["convert"]
 @click.command(short_help="Write any model as a .pt2 file.")
 @click.argument("model", metavar="MODEL")
 @click.option("-o", "--output", required=True, metavar="FILE.pt2", help="The program to write.")
+@weights_option
 @model_options
 @force_option
 def convert(

@@ -13,6 +13,7 @@ from seqlift.cli.options import (
     loading_options,
     stack,
     threads_option,
+    weights_option,
 )
 from seqlift.cli.progress import Progress
 
@@ -43,6 +44,7 @@ _input = stack(
     click.option(
         "-o", "--output", required=True, metavar="PREFIX", help="Writes PREFIX.tsv and PREFIX.png."
     ),
+    weights_option,
     loading_options,
 )
 

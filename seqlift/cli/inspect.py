@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from seqlift.cli.options import MODEL_OPTION_NAMES, RULE_SETS, model_options
+from seqlift.cli.options import MODEL_OPTION_NAMES, RULE_SETS, model_options, weights_option
 
 __all__ = ["inspect"]
 
 
 @click.command(short_help="Show a model's inputs, outputs and rules.")
 @click.argument("model", metavar="MODEL")
+@weights_option
 @model_options
 @click.option("-t", "--target", metavar="TARGET", help="Only what this target needs.")
 @click.option(

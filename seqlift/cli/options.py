@@ -28,6 +28,7 @@ __all__ = [
     "model_options",
     "stack",
     "threads_option",
+    "weights_option",
     "window_options",
 ]
 
@@ -72,13 +73,14 @@ def stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+weights_option = click.option(
+    "-w",
+    "--weights",
+    metavar="FILE",
+    help="Weights for a factory or an architecture: safetensors, a state dict, a checkpoint.",
+)
+
 loading_options = stack(
-    click.option(
-        "-w",
-        "--weights",
-        metavar="FILE",
-        help="Weights for a factory or an architecture: safetensors, a state dict, a checkpoint.",
-    ),
     click.option(
         "--model-arg",
         "model_args",

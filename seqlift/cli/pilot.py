@@ -16,6 +16,7 @@ from seqlift.cli.options import (
     model_options,
     stack,
     threads_option,
+    weights_option,
     window_options,
 )
 from seqlift.cli.progress import Progress
@@ -49,6 +50,7 @@ _input = stack(
         metavar="PREFIX",
         help="Writes PREFIX.tsv and PREFIX.png.  [default: the table to standard output]",
     ),
+    weights_option,
     model_options,
     window_options,
 )

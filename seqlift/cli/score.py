@@ -34,9 +34,11 @@ _input = stack(
     click.option(
         "-m",
         "--model",
+        "models",
+        multiple=True,
         required=True,
         metavar="MODEL",
-        help=MODEL_HELP,
+        help=f"{MODEL_HELP} Several are averaged.",
     ),
     click.option("-g", "--genome", metavar="FASTA", help="The genome: plain or bgzip FASTA."),
     click.option(
@@ -58,8 +60,22 @@ _input = stack(
         metavar="PREFIX",
         help="Writes PREFIX.h5, .bw, .regions.tsv and .json.",
     ),
+    click.option(
+        "-w",
+        "--weights",
+        multiple=True,
+        metavar="FILE",
+        help="Weights for a factory or an architecture: safetensors, a state dict, a checkpoint; "
+        "several for the folds of one.",
+    ),
     model_options,
     window_options,
+    click.option(
+        "--stranded",
+        is_flag=True,
+        help="Read regions on the minus strand as their reverse complement; results are in genome "
+        "orientation all the same.",
+    ),
 )
 
 _explanation = stack(
@@ -74,6 +90,20 @@ _explanation = stack(
         "position:P and others, see below; may be repeated.",
     ),
     activation_option,
+    click.option(
+        "--strands",
+        type=click.Choice(["forward", "both"]),
+        default="forward",
+        show_default=True,
+        help="both averages with the scores of the reverse complement.",
+    ),
+    click.option(
+        "--swap-targets",
+        "swapped",
+        multiple=True,
+        metavar="A=B",
+        help="Targets that change places on the reverse strand, such as those of two strands.",
+    ),
     click.option(
         "--method",
         type=click.Choice(METHODS),

@@ -24,6 +24,7 @@ __all__ = [
     "ESTIMATORS",
     "Contributions",
     "Part",
+    "average",
     "combine",
     "completeness_tolerance",
     "is_incomplete",
@@ -64,6 +65,9 @@ class Contributions(NamedTuple):
         References used.
     multipliers : Tensor, shape (region, reference, base=4, position), or None
         Only when asked for.
+    members : Tensor, shape (region, member, position), or None
+        Of an ensemble, the track of each member; all else is the mean over members, and
+        `completeness_error` the mean of theirs, which that of the mean does not exceed.
     """
 
     hypothetical: Tensor
@@ -75,6 +79,7 @@ class Contributions(NamedTuple):
     prediction_reference: Tensor
     n_references: Tensor
     multipliers: Tensor | None = None
+    members: Tensor | None = None
 
 
 class Part(NamedTuple):
@@ -88,6 +93,7 @@ class Part(NamedTuple):
     prediction_reference: Tensor  # (region, reference)
     multipliers: Tensor | None  # (region, reference, base=4, position)
     rows: Tensor | None = None  # int64, the regions of the batch that it is of; None is all
+    members: Tensor | None = None  # (region, member, position), tracks, sum over these references
 
 
 def part(
@@ -134,6 +140,20 @@ def part(
         found.prediction_reference,
         m if keep_multipliers else None,
     )
+
+
+def average(parts: Sequence[Part]) -> Part:
+    """Return the mean of what the members of an ensemble give for the same pairs."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def mean(values: tuple[Tensor | None, ...]) -> Tensor | None:
+        there = [value for value in values if value is not None]
+        return torch.stack(there).mean(0) if there else None
+
+    fields = map(mean, zip(*parts, strict=True))
+    members = torch.stack([one.tracks.sum(1) for one in parts], 1)
+    return Part(*fields)._replace(members=members)  # type: ignore[arg-type]
 
 
 def pick(piece: Part, rows: Tensor, wanted: Tensor) -> Part:
@@ -185,6 +205,7 @@ def combine(one_hot: Tensor, parts: Sequence[Part]) -> Contributions:
         n_references[rows] += piece.delta.shape[1]
         total[rows] += piece.hypothetical
     hypothetical = total / n_references[:, None, None]
+    members = _sum_of_members(parts)
     multipliers = [p.multipliers for p in parts if p.multipliers is not None]
     return Contributions(
         hypothetical,
@@ -196,7 +217,19 @@ def combine(one_hot: Tensor, parts: Sequence[Part]) -> Contributions:
         _side_by_side([p.prediction_reference for p in parts], parts),
         n_references,
         _side_by_side(multipliers, parts) if multipliers else None,
+        None if members is None else members / n_references[:, None, None],
     )
+
+
+def _sum_of_members(parts: Sequence[Part]) -> Tensor | None:
+    first = parts[0].members
+    if first is None:
+        return None
+    total = first.clone()
+    for piece in parts[1:]:
+        assert piece.members is not None
+        total[slice(None) if piece.rows is None else piece.rows] += piece.members
+    return total
 
 
 def _side_by_side(values: Sequence[Tensor], parts: Sequence[Part]) -> Tensor:

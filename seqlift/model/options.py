@@ -9,7 +9,7 @@ from seqlift.errors import UsageError
 from seqlift.model.form import InputForm, parse_inputs
 from seqlift.model.load import LoadedModel, load_model
 
-__all__ = ["ModelOptions"]
+__all__ = ["ModelOptions", "parse_pairs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class ModelOptions:
     inputs: tuple[str, ...] = ()
     length: int | None = None
 
-    def load(self, source: str, weights: str | None) -> LoadedModel:
+    def load_one(self, source: str, weights: str | None) -> LoadedModel:
         """Load a model by these options.
 
         Raises

@@ -76,6 +76,13 @@ class Readout(NamedTuple):
             return self.channel in (None, 0)
         return self.channel is not None and self.channel < min(wide)
 
+    def mirrored(self, sizes: Sequence[int]) -> Readout:
+        """Return what reads the same positions of the reverse complement."""
+        if self.kind != "positions":
+            return self
+        last = max(sizes)
+        return self._replace(first=last - self.end, end=last - self.first)
+
     def define(self, output: str) -> str:
         """Say what is read, in words."""
         if self.kind == "index":

@@ -82,7 +82,9 @@ class _Term(NamedTuple):
     columns: list[_Column]
 
 
-def select_target(captured: Captured, target: int | str, activation: str = "auto") -> Targeted:
+def select_target(
+    captured: Captured, target: int | str, activation: str = "auto", *, mirrored: bool = False
+) -> Targeted:
     """Cut a captured graph down to one number a sequence.
 
     Parameters
@@ -93,6 +95,8 @@ def select_target(captured: Captured, target: int | str, activation: str = "auto
         As the module says.
     activation : str
         "auto" explains the logit below a final sigmoid or softmax, "keep" the output as it is.
+    mirrored : bool
+        Count positions from the other end, as the reverse complement has them.
 
     Returns
     -------
@@ -112,6 +116,8 @@ def select_target(captured: Captured, target: int | str, activation: str = "auto
     end = graph.output_node()
     outputs = _Outputs(captured.outputs, _leaves(end))
     terms = _resolve(outputs, str(target))
+    if mirrored:
+        terms = [_mirrored(term, outputs) for term in terms]
     used = sorted({column.output for term in terms for column in term.columns})
     removed = {
         output: _take_off_activation(_leaves(end)[output]) if activation == "auto" else ""
@@ -129,6 +135,14 @@ def select_target(captured: Captured, target: int | str, activation: str = "auto
     return Targeted(
         fx.GraphModule(captured.graph, graph), str(target), " and ".join(names), definition
     )
+
+
+def _mirrored(term: _Term, outputs: _Outputs) -> _Term:
+    columns = [
+        column._replace(readout=column.readout.mirrored(outputs.sizes(column.output) or []))
+        for column in term.columns
+    ]
+    return term._replace(columns=columns)
 
 
 def _add_term(term: _Term, leaves: list[Any]) -> fx.Node:

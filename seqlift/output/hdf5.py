@@ -6,7 +6,7 @@ reading needs no plugin. Nothing here renames anything: see `atomic`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -47,6 +47,8 @@ class ScoredBatch:
         Of the track, over the references; NaN where there is none (a single reference).
     n_references : int, shape (region,)
         References that each region used.
+    extra : mapping of str to array
+        Datasets that only some runs have, by name.
     """
 
     regions: Sequence[Region]
@@ -59,6 +61,7 @@ class ScoredBatch:
     prediction_reference: NDArray[np.floating]
     standard_error: NDArray[np.floating]
     n_references: NDArray[np.integer]
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class ScoresWriter:
@@ -77,6 +80,8 @@ class ScoresWriter:
         References per window, at most.
     dtype : {"float32", "float64"}
         Type of every number that is not an integer.
+    extra : sequence of Dataset
+        Datasets that only some runs have.
     attributes : mapping of str to str, int, float, bool, or a list of one of these
         Root attributes. `format` and `format_version` are added.
 
@@ -93,10 +98,12 @@ class ScoresWriter:
         n_references: int,
         *,
         dtype: str = "float32",
+        extra: Sequence[schema.Dataset] = (),
         attributes: Mapping[str, object] | None = None,
     ) -> None:
         self._sizes = {"base": 4, "position": length, "reference": n_references}
         self._dtype = np.dtype(dtype)
+        self._datasets = (*schema.DATASETS, *extra)
         self._chunk_rows = schema.rows_at_once(length)
         self._pending: list[_Columns] = []
         self._n_pending = 0
@@ -180,7 +187,7 @@ class ScoresWriter:
             self._create_datasets(min(self._chunk_rows, max(n_rows, 1)))
         start, stop = self._n_written, self._n_written + n_rows
         rest = {}
-        for name in _NAMES if self._pending else ():
+        for name in [d.name for d in self._datasets] if self._pending else ():
             values = np.concatenate([columns[name] for columns in self._pending])
             rest[name] = values[n_rows:].copy()  # a view would keep all of it alive
             with self._writing():
@@ -191,7 +198,7 @@ class ScoresWriter:
         self._n_written = stop
 
     def _create_datasets(self, chunk_rows: int) -> None:
-        for dataset in schema.DATASETS:
+        for dataset in self._datasets:
             shape = tuple(self._sizes[axis] for axis in dataset.axes)
             # Scores hardly compress, and trying costs ten times the write; one-hot does.
             packing: dict[str, Any] = (
@@ -217,7 +224,7 @@ class ScoresWriter:
 
     def _checked_columns(self, batch: ScoredBatch) -> _Columns:
         columns = _columns(batch)
-        for dataset in schema.DATASETS:
+        for dataset in self._datasets:
             values = columns[dataset.name]
             expected = (len(batch.regions), *(self._sizes[axis] for axis in dataset.axes))
             if values.shape != expected:
@@ -273,6 +280,7 @@ def _columns(batch: ScoredBatch) -> _Columns:
         schema.PREDICTION_REFERENCE: batch.prediction_reference,
         schema.STANDARD_ERROR: batch.standard_error,
         schema.N_REFERENCES: batch.n_references,
+        **batch.extra,
     }
 
 
@@ -280,6 +288,5 @@ def _stored_summit(region: Region) -> int:
     return schema.NO_SUMMIT if region.summit is None else region.summit
 
 
-_NAMES = tuple(dataset.name for dataset in schema.DATASETS)
 # Numbers by the row are small, and a chunk of 64 of them would be mostly bookkeeping.
 _NARROW_ROWS = 256

@@ -6,7 +6,9 @@
     /shap/seq            float   (region, base, position)  hypothetical contributions
     /projected_shap/seq  float   (region, base, position)  contribution scores
     /regions/            chrom start end name strand summit row, each (region)
-    /quality/            delta completeness_error prediction_reference (region, reference)
+    /ensemble/           standard_deviation (region, position), where there are several models
+    /quality/            strand_asymmetry (region), where both strands were scored;
+                         delta completeness_error prediction_reference (region, reference)
                          prediction n_references (region), standard_error (region, position)
 
 The first three are named and laid out as chrombpnet has them, so that tools which read its files
@@ -25,6 +27,7 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "HYPOTHETICAL",
+    "MODEL_DEVIATION",
     "NEWER",
     "NO_SUMMIT",
     "N_REFERENCES",
@@ -33,6 +36,7 @@ __all__ = [
     "PREDICTION_REFERENCE",
     "SCORES",
     "STANDARD_ERROR",
+    "STRAND_ASYMMETRY",
     "Dataset",
     "rows_at_once",
 ]
@@ -93,6 +97,11 @@ DATASETS = (
     Dataset(STANDARD_ERROR, ("position",), "float"),
     Dataset(N_REFERENCES, (), "int64"),
 )
+
+# What only some runs have. The standard deviation is that of the track over models.
+MODEL_DEVIATION = Dataset("ensemble/standard_deviation", ("position",), "float")
+# Sum over positions of |forward - reverse|, over that of |forward| + |reverse|: from 0 to 1.
+STRAND_ASYMMETRY = Dataset("quality/strand_asymmetry", (), "float")
 
 _LETTERS_AT_ONCE = 1 << 18
 

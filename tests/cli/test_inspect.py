@@ -34,7 +34,7 @@ def test_a_covered_model(originals):
     assert facts == {
         "model": str(originals / "model.pt2"),
         "sha256": hashlib.sha256((originals / "model.pt2").read_bytes()).hexdigest(),
-        "form": "exported program",
+        "format": "exported program",
         "parameters": f"{n_parameters}",
         "weights": "float32",
         "input": f"(batch, 4, {LENGTH})",
@@ -84,7 +84,7 @@ def test_named_outputs_and_the_logit(pooled):
     facts, table = parse(run.stdout)
     assert facts["input"] == "(batch, 4, 50)"
     assert (facts["output counts"], facts["output bound"]) == ("(batch, 2)", "(batch)")
-    assert facts["target"] == "bound (the logit below the final sigmoid)"
+    assert facts["target"] == "bound (output bound before the sigmoid, number 0)"
     assert "aten.sigmoid.default" not in {row["operator"] for row in table}
     kept = run_cli(
         "inspect", pooled, "--length", 50, "--target", "bound", "--target-activation", "keep"
@@ -98,7 +98,11 @@ def test_named_outputs_and_the_logit(pooled):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["none.pt2"], "none.pt2 does not exist; expected a .pt2 file or package.module:factory"),
+        (
+            ["none.pt2"],
+            "none.pt2 does not exist; expected a model's file, package.module:factory, or one of "
+            "bpnet, chrombpnet, basset, deepsea, beluga",
+        ),
         (
             ["MODEL", "--target", "9"],
             "target '9' is not one number a sequence of this model; it has 0 to 2",
