@@ -11,10 +11,14 @@ from seqlift.deeplift.coverage import OperatorUse, folds_batch, operator_table
 from seqlift.deeplift.rules.recurrent import OPERATORS_A_STEP
 from seqlift.deeplift.rulesets import assign
 from seqlift.errors import ShapeError, UsageError
+from seqlift.estimating import estimate
+from seqlift.model.arranging import Imported, sequence_input, taken_by
 from seqlift.model.capture import Captured, capture, fixed_length
+from seqlift.model.form import PLAIN
 from seqlift.model.load import LoadedModel
 from seqlift.model.options import ModelOptions
 from seqlift.model.passes import PASSES, optimise
+from seqlift.model.passes.positions import receptive_field
 from seqlift.model.targets import select_target
 
 __all__ = ["Description", "describe"]
@@ -84,6 +88,7 @@ def describe(
         targeted = select_target(captured, target, target_activation)
         graph = targeted.graph
         facts["target"] = f"{targeted.name} ({targeted.definition})"
+        facts["receptive field"] = _field(targeted.graph, captured.length or 0)
     if optimized:
         n_before = len(graph.graph.nodes)
         graph = _optimized(graph, target)
@@ -96,7 +101,16 @@ def describe(
     facts["sequence lane"] = "once for each reference" if folds_batch(graph.graph) else "once"
     if recurrence := _recurrence(graph.graph):
         facts["recurrent"] = recurrence
+    if target is not None and not missing:
+        facts["estimate"] = estimate(captured, target, target_activation, rules)
     return Description(facts, operators, missing == 0)
+
+
+def _field(graph: fx.GraphModule, length: int) -> str:
+    """Say which positions a target reads."""
+    start, end = receptive_field(graph) or (0, 0)
+    whole = " (the whole window)" if end - start == length else f", positions {start} to {end - 1}"
+    return f"{end - start} bp{whole}"
 
 
 def _optimized(graph: fx.GraphModule, target: str | None) -> fx.GraphModule:
@@ -132,9 +146,28 @@ def _facts(loaded: LoadedModel, captured: Captured) -> dict[str, str]:
         "parameters": f"{_count(loaded.model):,}",
         "weights": str(captured.dtype).removeprefix("torch."),
         "input": f"(batch, 4, {captured.length})",
+        **_taken(loaded),
     }
     for name, leaf in zip(captured.outputs, leaves, strict=True):
         facts[f"output {name}"] = _shape(leaf)
+    return facts
+
+
+def _taken(loaded: LoadedModel) -> dict[str, str]:
+    """Say what the model itself takes, where that is known and not a plain sequence alone."""
+    if not isinstance(loaded.model, ExportedProgram | Imported):
+        return {}
+    taken = taken_by(loaded.model)
+    found = sequence_input(taken, loaded.form)
+    if len(taken) == 1 and found.layout == PLAIN:
+        return {}
+    facts = {}
+    for place, (name, value) in enumerate(taken.items()):
+        if place == found.place:
+            facts[f"takes {name}"] = f"the sequence, as {found.layout}"
+            continue
+        is_given = name in loaded.form.constants
+        facts[f"takes {name}"] = f"{value}, " + ("as given" if is_given else "all zeros")
     return facts
 
 

@@ -45,6 +45,9 @@ class Taken(NamedTuple):
     dtype: torch.dtype | None = None
     has_rows: bool = True
 
+    def __str__(self) -> str:
+        return f"({', '.join(f'{n}' if isinstance(n, int) else 'any' for n in self.shape)})"
+
 
 class Imported(nn.Module):
     """The model of another framework, with the names and shapes of its inputs.
@@ -128,7 +131,7 @@ def sequence_input(taken: Mapping[str, Any], form: InputForm) -> SequenceInput:
         if found is not None:
             return SequenceInput(names.index(name), *found, value.shape[0])
     alone = "input" if len(names) == 1 else None
-    shown = "; ".join(f"{alone or name} of shape {_shown(taken[name])}" for name in wanted)
+    shown = "; ".join(f"{alone or name} of shape {taken[name]}" for name in wanted)
     raise ShapeError(
         f"the model takes {shown or 'no other input'}; expected "
         f"{form.layout or '(any, 4, position), or these axes in another order'}"
@@ -249,9 +252,3 @@ def _require_named(form: InputForm, names: Sequence[str]) -> None:
     for name in (*form.constants, *([form.sequence] if form.sequence else [])):
         if name not in names:
             raise ShapeError(f"the model has no input {name!r}; it has {', '.join(names)}")
-
-
-def _shown(value: object) -> str:
-    if not isinstance(value, Taken):
-        return repr(value)
-    return "(" + ", ".join(f"{n}" if isinstance(n, int) else "any" for n in value.shape) + ")"

@@ -90,7 +90,7 @@ def test_named_outputs_and_the_logit(pooled):
         "inspect", pooled, "--length", 50, "--target", "bound", "--target-activation", "keep"
     )
     facts, table = parse(kept.stdout)
-    assert facts["target"] == "bound"
+    assert facts["target"] == "bound (output bound, number 0)"
     (sigmoid,) = [row for row in table if row["operator"] == "aten.sigmoid.default"]
     assert sigmoid["line"] == line_of(Pooled, "torch.sigmoid")
 

@@ -30,12 +30,18 @@ def multipliers(rule, lanes, cotangent):
     return found.sequence, found.reference, torch.autograd.grad(found.reference, source, cotangent)
 
 
-@pytest.mark.parametrize(("kind", "rows"), list(itertools.product(KINDS, (1, 3))))
-def test_it_agrees_with_the_plain_operator(kind, rows):
+CHANNELS = 1, 8, 17, 40  # fewer than a register of floats holds, and more
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "n_channels"), list(itertools.product(KINDS, (1, 3), CHANNELS))
+)
+def test_it_agrees_with_the_plain_operator(kind, rows, n_channels):
     width, stride, padding, dilation, groups = kind
+    n_channels *= groups
     generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(8, 6 // groups, width, generator=generator)
-    bias = torch.randn(8, generator=generator)
+    weight = torch.randn(n_channels, 6 // groups, width, generator=generator)
+    bias = torch.randn(n_channels, generator=generator)
     lanes = Lanes(
         torch.randn(rows, 6, 40, generator=generator),
         torch.randn(rows * 4, 6, 40, generator=generator),

@@ -58,7 +58,7 @@ def _is_narrow(weight: Tensor) -> bool:
     """Say whether several positions at once fill a register, at half the work or less."""
     n_channels, _, width = weight.shape
     at_once = FULL // n_channels
-    return at_once * width >= 2 * (width + at_once - 1)
+    return at_once > 1 and at_once * width >= 2 * (width + at_once - 1)
 
 
 def _convolve_narrow(value: Tensor, weight: Tensor, bias: Any, padding: int) -> Tensor:

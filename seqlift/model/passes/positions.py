@@ -27,7 +27,7 @@ from seqlift.model.passes.axes import (
     window_of,
 )
 
-__all__ = ["read_positions"]
+__all__ = ["read_positions", "receptive_field"]
 
 aten = torch.ops.aten
 
@@ -60,6 +60,26 @@ def read_positions(module: fx.GraphModule) -> fx.GraphModule:
     if read >= WORTH * whole:
         return module
     return _Cropper(module, axes, spans).run()
+
+
+def receptive_field(module: fx.GraphModule) -> Span | None:
+    """Return the positions of the input that a graph's output reads, half-open.
+
+    Parameters
+    ----------
+    module : fx.GraphModule
+        With one placeholder (row, base=4, position).
+
+    Returns
+    -------
+    tuple of int, or None
+        The whole window where positions cannot be followed; None if the output reads none.
+    """
+    axes = position_axes(module)
+    (source,) = (node for node in module.graph.nodes if node.op == "placeholder")
+    if source not in axes:
+        return 0, shape_of(source)[2]
+    return _spans(module.graph, axes).get(source)
 
 
 def _numbers(node: fx.Node, axes: dict[fx.Node, int], span: Span) -> int:
