@@ -60,7 +60,10 @@ def test_it_agrees_with_the_plain_operator(kind, rows, n_channels):
         )
 
     torch.testing.assert_close(
-        multipliers(quick, lanes, cotangent), multipliers(slow, lanes, cotangent)
+        multipliers(quick, lanes, cotangent),
+        multipliers(slow, lanes, cotangent),
+        rtol=1e-5,
+        atol=3e-5,  # sums of up to 40 x 5 numbers, in another order
     )
 
 
