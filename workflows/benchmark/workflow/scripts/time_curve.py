@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from commands import best_batch_size
-from tools import Tool
+from tools import Tool, job_of
 
 sys.stdout = sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)
 params, axis = snakemake.params, snakemake.wildcards.axis
@@ -16,19 +16,8 @@ TOOLS = [*(("seqlift", p) for p in params.row["precisions"]), ("tangermeme", "fl
 def measure(tool, precision, value):
     """Return seconds and peak memory; off its own axis seqlift chooses its batch size, tangermeme has its best."""
     own = 0 if tool == "seqlift" else best_batch_size(snakemake.input.seconds)
-    job = {
-        "tool": tool,
-        "precision": precision,
-        "row": params.row,
-        "program": snakemake.input.program,
-        "weights": snakemake.input.weights,
-        "sequences": params.sequences,
-        "n_references": value if axis == "n_references" else params.n_references,
-        "seed": params.seed,
-        "explainer": params.explainer,
-        "device": params.device,
-        "threads": snakemake.threads,
-    }
+    n_references = value if axis == "n_references" else params.n_references
+    job = job_of(snakemake, tool, precision, params.sequences, n_references)
     batch_size = value if axis == "batch_size" else own
     with Tool(job) as one:
         one.run(batch_size)  # what is done once

@@ -15,7 +15,7 @@ from commands import best_batch_size
 from contenders import TAKES_NO_BATCH_SIZE, installed_peers
 from sequences import sequences_for
 from timing import in_turn
-from tools import Tool
+from tools import Tool, job_of
 
 import seqlift
 from seqlift.deeplift.scores import ESTIMATORS
@@ -57,25 +57,11 @@ def peer_ways(counts, stack):
     for name in installed_peers():
         size = 0 if name in TAKES_NO_BATCH_SIZE else best_batch_size(snakemake.input.seconds, name)
         for n in counts if name != "autograd" else []:
-            one = stack.enter_context(Tool(job(name, n)))
+            one = stack.enter_context(
+                Tool(job_of(snakemake, name, "float32", quality["sequences"], n))
+            )
             one.run(size)
             yield name, n, partial(one.run, size)
-
-
-def job(tool, n_references):
-    return {
-        "tool": tool,
-        "precision": "float32",
-        "row": row,
-        "program": snakemake.input.program,
-        "weights": snakemake.input.weights,
-        "sequences": quality["sequences"],
-        "n_references": n_references,
-        "seed": params.seed,
-        "explainer": params.explainer,
-        "device": params.device,
-        "threads": snakemake.threads,
-    }
 
 
 def limit_track():

@@ -18,7 +18,7 @@ from contenders import TAKES_NO_BATCH_SIZE, installed_peers
 from limit import n_operations
 from sequences import sequences_for
 from timing import seconds
-from tools import Tool
+from tools import Tool, job_of
 from torch.profiler import ProfilerActivity, profile
 
 import seqlift
@@ -41,21 +41,7 @@ def explainer(precision, **options):
 
 
 def tool(name, precision):
-    return Tool(
-        {
-            "tool": name,
-            "precision": precision,
-            "row": row,
-            "program": snakemake.input.program,
-            "weights": snakemake.input.weights,
-            "sequences": n_sequences,
-            "n_references": params.n_references,
-            "seed": params.seed,
-            "explainer": params.explainer,
-            "device": params.device,
-            "threads": snakemake.threads,
-        }
-    )
+    return Tool(job_of(snakemake, name, precision, n_sequences, params.n_references))
 
 
 def batch_sizes(name):

@@ -11,6 +11,24 @@ from typing import Self
 CHILD = Path(__file__).with_name("one_tool.py")
 
 
+def job_of(snakemake, tool: str, precision: str, sequences: int, n_references: int) -> dict:
+    """Return what a tool is to do for a rule, whose params have `row`, `seed`, `explainer` and `device`."""
+    params = snakemake.params
+    return {
+        "tool": tool,
+        "precision": precision,
+        "row": params.row,
+        "program": snakemake.input.program,
+        "weights": snakemake.input.weights,
+        "sequences": sequences,
+        "n_references": n_references,
+        "seed": params.seed,
+        "explainer": params.explainer,
+        "device": params.device,
+        "threads": snakemake.threads,
+    }
+
+
 class Tool:
     """A tool that has a network, sequences and references, and runs when it is asked; a context manager.
 
