@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch import Tensor
 
 from seqlift.deeplift.methods import MethodOptions
 from seqlift.deeplift.scores import Contributions, is_incomplete
 from seqlift.errors import CompletenessWarning, SequenceError
 from seqlift.explain import Explainer
-from seqlift.model.load import LoadedModel
 from seqlift.sequence.onehot import require_one_hot
 from seqlift.sequence.references import (
     DEFAULT_SCHEME,
@@ -23,12 +21,13 @@ from seqlift.sequence.references import (
     require_references,
     require_shuffles,
 )
+from seqlift.targeted import Model
 
 __all__ = ["contributions"]
 
 
 def contributions(
-    model: nn.Module | ExportedProgram | LoadedModel,
+    model: Model | Sequence[Model],
     sequences: Tensor | np.ndarray[Any, Any],
     *,
     target: int | str = 0,
@@ -46,18 +45,20 @@ def contributions(
     precision: str = "float32",
     compile: str = "auto",
     target_activation: str = "auto",
+    strands: str = "forward",
     keep_multipliers: bool = False,
 ) -> Contributions:
     """Explain a model's output on sequences, base by base.
 
     Parameters
     ----------
-    model : nn.Module, ExportedProgram or LoadedModel
-        Takes one tensor (row, base=4, position); left as it is.
+    model : nn.Module, ExportedProgram or LoadedModel, or a sequence of them
+        Left as they are. The scores of several are averaged.
     sequences : array, shape (region, base=4, position)
         One-hot, order A C G T; all-zero columns are N.
     target : int or str
-        ``INDEX``, or ``OUTPUT.INDEX`` where the model has several outputs.
+        ``INDEX``, or ``OUTPUT.INDEX`` where the model has several outputs; counts, profile and
+        others: see `seqlift.model.targets`.
     references : str or array
         Name of a scheme, or references of shape (region, reference, base=4, position), or
         (reference, base=4, position) for all regions, one-hot or not.
@@ -92,6 +93,8 @@ def contributions(
         "on", "off", or "auto" to compile where the call is long enough; see `seqlift score`.
     target_activation : str
         "auto" explains the logit below a final sigmoid or softmax; "keep" the output itself.
+    strands : str
+        "forward", or "both" to average with the scores of the reverse complement.
     keep_multipliers : bool
         Return the multipliers of every pair as well.
 
@@ -146,6 +149,7 @@ def contributions(
         device=device,
         target_activation=target_activation,
         batch_size=batch_size,
+        strands=strands,
     )
     if isinstance(references, str):
         require_shuffles(references, estimator)

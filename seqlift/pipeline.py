@@ -15,6 +15,7 @@ import torch
 
 import seqlift
 from seqlift.batches import References
+from seqlift.blindness import warn_if_blind
 from seqlift.explain import Explainer
 from seqlift.explaining import explain
 from seqlift.model.load import LoadedModel
@@ -71,6 +72,7 @@ def run(
         state.timed("prepare_model")
         source, provenance = _open(plan, explainers, stack)
         state.counts["rows"], state.counts["scored"] = count_items(source)
+        warn_if_blind(explainers, source)
         state.timed("check_input")
         schemes = _open_schemes(state, source, explainers)
         state.timed("prepare_references")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -15,7 +14,7 @@ from seqlift.deeplift.footprint import bytes_a_pair
 from seqlift.deeplift.interpreter import Multipliers, multipliers_each
 from seqlift.deeplift.methods import METHODS, MethodOptions
 from seqlift.deeplift.rulesets import Assignment, assign, lowered
-from seqlift.errors import ModelWarning, UnsupportedOperatorError, UsageError
+from seqlift.errors import UnsupportedOperatorError, UsageError
 from seqlift.model.capture import Captured, capture
 from seqlift.model.load import LoadedModel
 from seqlift.model.passes import join, optimise
@@ -130,20 +129,18 @@ class TargetedModel:
         with torch.no_grad(), tensor_float(False):
             together = _as_columns(graph(rows))
             alone = torch.cat([_as_columns(graph(row)) for row in torch.split(rows, 1)])
-            unknown = _as_columns(graph(torch.zeros_like(rows[:1])))
-        if bool(((together - unknown).abs() <= 1e-6 * unknown.abs()).all()):
-            warnings.warn(
-                "the model says the same of random sequences as of N alone: are the layout and the "
-                "order of bases that it takes right (--layout, --bases), and is it trained?",
-                ModelWarning,
-                stacklevel=5,
-            )
         differs = (together - alone).abs() > 1e-3 * together.abs().amax(0)
         if bool(together.isfinite().all() & differs.any()):
             raise UnsupportedOperatorError(
                 "the model's output for a sequence depends on the others in the batch (three "
                 "together and each alone differ); every row must be computed by itself"
             )
+
+    def outputs(self, one_hot: Tensor) -> Tensor:
+        """Return the targets at sequences of any type, shape (region, target)."""
+        with torch.no_grad():
+            found = [_as_columns(graph(self.placed(one_hot))) for graph in self.graphs]
+        return torch.cat(found, 1)
 
     def bytes_a_pair(self) -> int:
         """Estimate the memory that a pair of a sequence and a reference takes, from above."""

@@ -25,6 +25,14 @@ def pytest_xdist_make_scheduler(config, log):
     return ByCapture(config, log)
 
 
+def pytest_collection_modifyitems(items):
+    """Leave large tests out, unless they are asked for."""
+    if os.environ.get("SEQLIFT_LARGE_TESTS") != "1":
+        for item in items:
+            if item.get_closest_marker("large"):
+                item.add_marker(pytest.mark.skip(reason="SEQLIFT_LARGE_TESTS=1 runs it"))
+
+
 def pytest_make_parametrize_id(val, argname):
     """Name the group of a zoo model in the test's id, all that the scheduler sees of a test."""
     zoo = sys.modules.get("tests.zoo")  # tests of text and files need not wait for it

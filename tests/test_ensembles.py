@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlift import load_model
+from seqlift import contributions, load_model
 from seqlift.ensembles import of_members
 from seqlift.errors import ShapeError, UsageError
 from seqlift.explain import Explainer
@@ -259,3 +259,33 @@ def test_several_devices_give_the_same(folder, monkeypatch):
     two = score(folder, monkeypatch, "two", *options, "-d", "cpu,cpu")
     for name in ("projected_shap/seq", "ensemble/standard_deviation", "quality/strand_asymmetry"):
         np.testing.assert_allclose(two[name][()], one[name][()], rtol=1e-5, atol=1e-7)
+
+
+def test_the_library_takes_several_models_and_both_strands():
+    torch.manual_seed(4)
+    models = [Strands().double().eval() for _ in range(2)]
+    one_hot, references = with_shuffles(2, 3, LENGTH)
+    given = {"references": references, "precision": "float64", "device": "cpu", "target": "tasks.1"}
+    found = contributions(models, one_hot, strands="both", **given)
+    expected = scored([capture(m, LENGTH) for m in models], "tasks.1", one_hot, references,
+                      strands="both")  # fmt: skip
+    close(found.scores, expected.scores)
+    assert found.members.shape == (2, 4, LENGTH)
+
+
+class Blind(Tiny):
+    def forward(self, x):
+        return super().forward(0 * x)
+
+
+def test_a_model_that_does_not_see_its_input_is_warned_of(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    torch.manual_seed(0)
+    export(Blind(), folder / "blind.pt2")
+    given = ["-g", "genome.fa", "-r", "regions.bed", "-n", "2", "-d", "cpu", "-q"]
+    run = run_cli("score", "-m", "blind.pt2", *given, "-o", "blind")
+    assert run.status == 0
+    assert run.stderr == (
+        "seqlift: warning: the model says the same of the first 4 sequences as of N alone: are the "
+        "layout and the order of bases right (--layout, --bases), and is it trained?\n"
+    )

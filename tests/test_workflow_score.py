@@ -19,7 +19,7 @@ SCHEMA = yaml.safe_load(SCHEMA_FILE.read_text())["properties"]
 TEMPLATE = yaml.safe_load((WORKFLOW / "config/config.yaml").read_text())
 # The workflow has to ask a cluster for a GPU by name, draws logos for its report, and has one
 # reference scheme where the command takes several.
-OWN_DEFAULTS = {"device", "logos", "references"}
+OWN_DEFAULTS = {"device", "logos", "references", "weights"}
 CHOICES = {option.name: getattr(option.type, "choices", None) for option in score.params}
 DEFAULTS = score.make_context("score", ["-m", "model.pt2", "-o", "prefix"]).params
 

@@ -22,6 +22,7 @@ from seqlift.errors import CaptureError, SeqliftError, ShapeError
 from seqlift.explain import Explainer
 from seqlift.model import recurrence as capturing
 from seqlift.model.capture import capture
+from seqlift.model.options import ModelOptions
 from tests.helpers import assert_complete, with_shuffles
 from tests.model.export import exported
 from tests.zoo import CHANNELS, LENGTH
@@ -455,7 +456,7 @@ def test_inspect_says_what_recurrent_layers_cost(tmp_path):
     path, weights = tmp_path / "two.py", tmp_path / "two.pt"
     path.write_text(TWO_LAYERS)
     torch.save(runpy.run_path(str(path))["Two"]().state_dict(), weights)
-    found = describe(f"{path}:Two", weights=str(weights), length=5000)
+    found = describe(f"{path}:Two", weights=str(weights), options=ModelOptions(length=5000))
     assert found.facts["recurrent"] == (
         "4 layers x 5,000 + 1 layer x 300 steps, about 404,500 operators a batch"
     )

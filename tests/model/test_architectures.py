@@ -60,7 +60,12 @@ def scores(model, target, length) -> torch.Tensor:
     return contributions(model, one_hot, precision=precision, **given).scores
 
 
-@pytest.mark.parametrize("name", MODELS)
+LARGE = {"deepsea", "beluga"}  # 50 and 136 million weights
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.large if n in LARGE else ()) for n in MODELS]
+)
 def test_a_trained_model_has_the_same_scores_in_every_form(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make, length, target = MODELS[name]
