@@ -32,7 +32,8 @@ def warn_if_blind(explainers: Sequence[Explainer], source: Source) -> None:
     rows = torch.cat([torch.zeros_like(one_hot[:1]), one_hot])
     for explainer in explainers:
         found = explainer.model.outputs(rows)
-        if bool(((found[1:] - found[0]).abs() > SAME * found[0].abs()).any()):
+        differs = (found[1:] - found[0]).abs() > SAME * found[0].abs()
+        if bool(differs.any() | ~found.isfinite().all()):
             return
     warnings.warn(
         f"the model says the same of the first {len(one_hot)} sequences as of N alone: are the "

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, fx
-from torch.utils import _pytree as pytree
+from torch import Tensor
 
 from seqlift.deeplift.coverage import operator_table
 from seqlift.deeplift.rulesets import assign
 from seqlift.errors import ModelError, ShapeError
-from seqlift.model.capture import capture, export, fixed_length
-from seqlift.model.load import load_model
+from seqlift.model.capture import Captured, capture, export, fixed_length, predict
+from seqlift.model.load import LoadedModel, load_model
 from seqlift.model.options import ModelOptions
 from seqlift.model.quiet import quiet
 from seqlift.output.atomic import whole_file, write_errors
@@ -93,12 +92,9 @@ def convert(
             torch.export.save(program, written)
             written.replace(path)
         again = load_model(path)
-        before, after = (
-            capture(m, length, f)
-            for m, f in ((loaded.model, loaded.form), (again.model, again.form))
-        )
-        difference = _largest_difference(before.graph, after.graph, length, before.dtype)
-        if not difference <= TOLERANCE.get(before.dtype, 1e-5):
+        after = capture(again.model, length, again.form)
+        difference = _largest_difference(loaded, after, length)
+        if not difference <= TOLERANCE.get(after.dtype, 1e-5):
             raise ModelError(
                 f"the program predicts something else than {source} (off by {difference:.2g} of "
                 "the largest output), so it is not kept; the model may draw random numbers"
@@ -108,22 +104,18 @@ def convert(
     return Converted(loaded.format, length, after.outputs, difference, tuple(uncovered))
 
 
-def _largest_difference(
-    before: fx.GraphModule, after: fx.GraphModule, length: int, dtype: torch.dtype
-) -> float:
+def _largest_difference(loaded: LoadedModel, captured: Captured, length: int) -> float:
+    """Hold the predictions of a program against those of the model itself."""
     generator = torch.Generator().manual_seed(0)
     letters = torch.randint(0, 4, (ROWS, length), generator=generator)
-    rows = torch.nn.functional.one_hot(letters, 4).transpose(1, 2).to(dtype)
+    rows = torch.nn.functional.one_hot(letters, 4).transpose(1, 2).to(captured.dtype)
     rows[-1] = 0
+    before = predict(loaded.model, rows, loaded.form)
     with torch.no_grad():
-        found = [_tensors(graph(rows)) for graph in (before, after)]
+        after = [leaf for leaf in captured.graph(rows) if isinstance(leaf, Tensor)]
     sizes = [
         (float((a - b).abs().max()), float(a.abs().max()))
-        for a, b in zip(*found, strict=True)
+        for a, b in zip(before, after, strict=True)
         if a.numel()
     ]
     return max((off / max(size, 1e-30) for off, size in sizes if off), default=0.0)
-
-
-def _tensors(outputs: Any) -> list[Tensor]:  # noqa: ANN401
-    return [leaf.double() for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]

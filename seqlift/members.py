@@ -92,17 +92,27 @@ def make_members(
         raise ShapeError(
             f"the models take {' and '.join(map(str, lengths))} positions; expected one length"
         )
+    if swapped and strands != "both":
+        raise UsageError("targets are swapped on the reverse strand; say --strands both as well")
     pairs = {**swapped, **{value: key for key, value in swapped.items()}}
-    there = [str(target) for target in targets]
-    back = [pairs.get(target, target) for target in there]
-    is_symmetric = back == there and not any("position" in target for target in there)
+    is_symmetric = not pairs and not any("position" in str(target) for target in targets)
     members = []
     for model in models:
-        forward = TargetedModel(model, there, **options)
+        forward = other = TargetedModel(model, targets, **options)
         members.append(Member(forward, is_reverse=False))
         if strands == "both":
-            other = (
-                forward if is_symmetric else TargetedModel(model, back, mirrored=True, **options)
-            )
+            if not is_symmetric:
+                other = TargetedModel(model, targets, mirrored=True, swapped=pairs, **options)
             members.append(Member(other, is_reverse=True))
+            _require_swapped(pairs, forward, other)
     return members
+
+
+def _require_swapped(
+    pairs: Mapping[str, str], forward: TargetedModel, other: TargetedModel
+) -> None:
+    if pairs and forward.definitions == other.definitions:
+        raise UsageError(
+            f"none of the targets has {' or '.join(pairs)}, which are to change places; expected "
+            "--swap-targets A=B with parts of a --target"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -56,8 +56,8 @@ class TargetedModel:
     precision : str
         A name from `PRECISIONS`.
     device : torch.device
-    mirrored : bool
-        Take the targets' positions from the other end; see `seqlift.model.targets`.
+    mirrored, swapped
+        See `seqlift.model.targets.select_target`.
 
     Attributes
     ----------
@@ -85,11 +85,11 @@ class TargetedModel:
         precision: str,
         device: torch.device,
         mirrored: bool = False,
+        swapped: Mapping[str, str] | None = None,
     ) -> None:
         self._method = METHODS[method]
-        found = [
-            select_target(captured, target, activation, mirrored=mirrored) for target in targets
-        ]
+        how: dict[str, Any] = {"mirrored": mirrored, "swapped": swapped}
+        found = [select_target(captured, target, activation, **how) for target in targets]
         for one in found:
             (require_covered if self._method.needs_rules else require_own_rows)(one.graph.graph)
         self.targets = tuple(one.name for one in found)

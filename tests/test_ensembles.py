@@ -123,10 +123,12 @@ def both_by_hand(model, target, there, one_hot, references):
         ("tasks.0", "tasks.0", {}),
         ("tasks.0", "tasks.2", {"tasks.0": "tasks.2"}),
         ("tasks.2", "tasks.0", {"tasks.0": "tasks.2"}),
+        ("tasks.0-tasks.2", "tasks.2-tasks.0", {"tasks.0": "tasks.2"}),
+        ("mean:tasks.0,tasks.1", "mean:tasks.2,tasks.1", {"tasks.2": "tasks.0"}),
         ("profile", "profile", {}),
         ("0.position:3", f"0.position:{LENGTH - 4}", {}),
         ("0.positions:2-5", f"0.positions:{LENGTH - 6}-{LENGTH - 3}", {}),
-        ("0.position:3", f"1.position:{LENGTH - 4}", {"0.position:3": "1.position:3"}),
+        ("0.position:3", f"1.position:{LENGTH - 4}", {"0": "1"}),
     ],
 )
 def test_both_strands_are_the_mean_with_the_reverse_complement(target, there, swapped):
@@ -162,6 +164,13 @@ def test_strands_of_an_ensemble_in_compiled_code():
     plain = scored(models, "tasks.0", one_hot, references, **options)
     compiled = scored(models, "tasks.0", one_hot, references, **options | {"compile": "on"})
     torch.testing.assert_close(compiled.scores, plain.scores, rtol=1e-9, atol=1e-12)
+
+
+def test_swaps_that_do_nothing_are_refused():
+    with pytest.raises(UsageError, match=r"^targets are swapped on the reverse strand; say"):
+        explainer(model_of(0), "tasks.0", swapped={"tasks.0": "tasks.1"})
+    with pytest.raises(UsageError, match=r"^none of the targets has tasks\.1 or tasks\.2"):
+        explainer(model_of(0), "tasks.0", strands="both", swapped={"tasks.1": "tasks.2"})
 
 
 def test_unknown_strands():

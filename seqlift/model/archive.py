@@ -139,6 +139,8 @@ def _is_operator(name: str) -> bool:
         return True
     if not re.fullmatch(r"torch\.ops\.(aten|prims|higher_order)(\.\w+){1,2}", name):
         return False
+    if re.search(r"\.(from_file|save|load)\b", name):  # which read and write files
+        return False
     try:
         found = operator.attrgetter(name.removeprefix("torch."))(torch)
     except (AttributeError, RuntimeError):

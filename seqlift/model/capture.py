@@ -37,7 +37,7 @@ from seqlift.model.form import LAYOUTS, PLAIN, InputForm
 from seqlift.model.quiet import first_line, quiet
 from seqlift.model.recurrence import recurrence_whole
 
-__all__ = ["Captured", "capture", "export", "fixed_length"]
+__all__ = ["Captured", "capture", "export", "fixed_length", "predict"]
 
 BASES = 4
 NOT_THE_USERS = (Path(torch.__file__).parent, Path(__file__).parents[1])
@@ -171,18 +171,62 @@ def _export_module(model: nn.Module, length: int | None, form: InputForm) -> Exp
 
 
 def _running_layout(model: nn.Module, length: int, form: InputForm) -> str | None:
+    """Return the layout in which a module runs; None for none.
+
+    Raises
+    ------
+    ShapeError
+        If there are several and the plain one is not among them.
+    """
     example = _example(model, length)
+    found = []
     for layout in LAYOUTS:
         arranged = arrange_module(model, layout, form)
         with contextlib.suppress(Exception), torch.no_grad(), _as_evaluated(arranged):
             arranged(example)
-            return layout
-    return None
+            found.append(layout)
+    if len(found) > 1 and PLAIN not in found:
+        raise ShapeError(f"the model runs as {' and as '.join(found)}; say which with --layout")
+    return PLAIN if PLAIN in found else next(iter(found), None)
 
 
 def _example(model: nn.Module, length: int) -> Tensor:
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     return torch.zeros(EXAMPLE_ROWS, BASES, length, dtype=like.dtype, device=like.device)
+
+
+def predict(
+    model: nn.Module | ExportedProgram, x: Tensor, form: InputForm | None = None
+) -> list[Tensor]:
+    """Run a model itself, without following it.
+
+    Parameters
+    ----------
+    model : nn.Module or ExportedProgram
+    x : Tensor, shape (row, base=4, position)
+    form : InputForm or None
+
+    Returns
+    -------
+    list of Tensor
+        Its outputs in the order of `Captured.outputs`.
+    """
+    form = form or InputForm()
+    with quiet():
+        plain = _plain_module(model, x.shape[2], form)
+        with torch.no_grad(), _as_evaluated(plain):
+            found = plain(x)
+    return [leaf for leaf in pytree.tree_leaves(found) if isinstance(leaf, Tensor)]
+
+
+def _plain_module(model: nn.Module | ExportedProgram, length: int, form: InputForm) -> nn.Module:
+    if not isinstance(model, ExportedProgram | Imported):
+        layout = form.layout or _running_layout(model, length, form) or PLAIN
+        return arrange_module(model, layout, form)
+    found = sequence_input(taken_by(model), form)
+    if isinstance(model, Imported):
+        return arrange_imported(model, form, found)
+    return arrange_program(model, form, found) or model.module(check_guards=False)
 
 
 @contextlib.contextmanager

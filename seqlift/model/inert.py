@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import collections
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor
 __all__ = ["read_inert", "tensors_of_modules"]
 
 # What a pickled tensor is made of; none of these runs anything of its arguments.
-HARMLESS = {
+HARMLESS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch", "Size"): torch.Size,
     ("torch", "device"): torch.device,
@@ -32,15 +32,40 @@ HARMLESS = {
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
 }
-STORAGES = {
-    f"{kind}Storage"
-    for kind in "BFloat16 Bool Byte Char Double Float Half Int Long Short Untyped".split()
-}
+DTYPES_OF_STORAGES = {
+    "BFloat16": torch.bfloat16, "Bool": torch.bool, "Byte": torch.uint8, "Char": torch.int8,
+    "Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "Int": torch.int32,
+    "Long": torch.int64, "Short": torch.int16, "Untyped": torch.uint8,
+}  # fmt: skip
+STORAGES = {f"{kind}Storage": dtype for kind, dtype in DTYPES_OF_STORAGES.items()}
 DTYPES = {
     str(value).removeprefix("torch.")
     for value in vars(torch).values()
     if isinstance(value, torch.dtype)
 }
+
+
+class _Constructor:
+    """Calls a function, and has nothing that a pickle could set: the function itself it could."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+class _Storage:
+    """Stands for a class of storages, of which torch asks the type alone."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+
+    def __setstate__(self, state: Any) -> None: ...
 
 
 class _Inert:
@@ -67,16 +92,38 @@ class _Inert:
     def add(self, value: Any) -> None: ...
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # the one in Python, whose parts can be replaced
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in HARMLESS:
-            return HARMLESS[module, name]
+            return _Constructor(HARMLESS[module, name])
         if module in ("torch", "torch.storage") and name in STORAGES:
-            return getattr(torch.storage if name == "UntypedStorage" else torch, name)
+            return _Storage(STORAGES[name])
         if module == "torch" and name in DTYPES:
             return getattr(torch, name)
         # A class of its own for every name: pickles make objects by calling the class's __new__.
         return type(name, (_Inert,), {})
+
+    @property
+    def persistent_load(self) -> Callable[[Any], Any]:
+        """Torch's function for what lies outside of the pickle, for storages alone.
+
+        Beside them, files of old have the source of modules, which torch would write to a file.
+        """
+        load = self._persistent_load
+
+        def load_storage(key: Any) -> Any:
+            kind = key[0] if isinstance(key, tuple) and len(key) > 1 else None
+            if kind in ("module", b"module"):
+                return key[1]
+            if kind not in ("storage", b"storage"):
+                raise pickle.UnpicklingError("found something outside that is no storage")
+            return load(key)
+
+        return load_storage
+
+    @persistent_load.setter
+    def persistent_load(self, load: Callable[[Any], Any]) -> None:
+        self._persistent_load = load
 
 
 def _pickle_module() -> ModuleType:

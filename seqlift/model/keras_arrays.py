@@ -6,22 +6,41 @@ convolutions around.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["modernise_weights"]
+__all__ = ["find_link", "modernise_weights"]
 
 
-def modernise_weights(file: h5py.File) -> None:
+def find_link(file: h5py.Group) -> str:
+    """Return the name of the first thing that lies in another file, or an empty string.
+
+    A link, external storage and a virtual dataset lead out of a file, to any other on the disk.
+    """
+    for name in file:
+        link, path = file.get(name, getlink=True), f"{file.name.rstrip('/')}/{name}"
+        if not isinstance(link, h5py.HardLink):
+            return path
+        item = file[name]
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            return path
+        if isinstance(item, h5py.Group) and (found := find_link(item)):
+            return found
+    return ""
+
+
+def modernise_weights(file: h5py.File, one_dimensional: Collection[str]) -> None:
     """Bring the weights of a whole model's file to the shapes of today.
 
     Parameters
     ----------
     file : h5py.File
-        Open for writing, and a copy.
+        Open for writing, a copy, and without links out of it.
+    one_dimensional : collection of str
+        Layers whose kernels Keras 1 stored with an axis too many.
     """
     version = _text(file.attrs.get("keras_version", "1"))
     is_theano = _text(file.attrs.get("backend", "")) == "theano"
@@ -31,7 +50,8 @@ def modernise_weights(file: h5py.File) -> None:
     for owner, name in list(_datasets(group)):
         array = np.asarray(owner[name])
         changed = array
-        if version.startswith("1") and array.ndim == 4:
+        layer = owner.name.removeprefix("/model_weights/").partition("/")[0]
+        if version.startswith("1") and array.ndim == 4 and layer in one_dimensional:
             changed = _one_dimensional(array)
         if is_theano and changed.ndim >= 3:
             changed = changed[tuple([slice(None, None, -1)] * (changed.ndim - 2))]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-__all__ = ["find_risk", "normalised"]
+__all__ = ["find_risk", "normalised", "one_dimensional_layers"]
 
 # Modules of Keras whose functions and classes a config may name.
 MODULES = {
@@ -62,7 +62,7 @@ KEYS = {
 LEFT_OUT = {
     "W_constraint", "W_regularizer", "activity_regularizer", "b_constraint", "b_regularizer",
     "beta_init", "gamma_init", "init", "inner_init", "input_dim", "input_dtype", "input_length",
-    "mode", "weights",
+    "weights",
 }  # fmt: skip
 TRAINING = ("_initializer", "_regularizer", "_constraint")
 
@@ -145,8 +145,7 @@ def _layer(layer: dict[str, Any]) -> dict[str, Any]:
     if "dim_ordering" in config:
         first = config.pop("dim_ordering") == "th"
         config["data_format"] = "channels_first" if first else "channels_last"
-    if "bias" in config and isinstance(config["bias"], bool):
-        config["use_bias"] = config.pop("bias")
+    _set_defaults_of_old(name, config)
     shape = config.pop("batch_input_shape", None)
     if name == "InputLayer" and shape is not None:
         config["batch_shape"] = [None, *shape[1:]]
@@ -158,6 +157,16 @@ def _layer(layer: dict[str, Any]) -> dict[str, Any]:
     if isinstance(layer.get("config", {}).get("layer"), dict):  # Bidirectional, TimeDistributed
         kept["layer"] = _layer(layer["config"]["layer"])
     return layer | {"class_name": name, "config": kept}
+
+
+def _set_defaults_of_old(name: str, config: dict[str, Any]) -> None:
+    """Say what has another name or another default now."""
+    if config.get("mode") == 0:  # of batch norm; another one is refused by Keras as unknown
+        del config["mode"]
+    if name == "GRU":  # what it was before there was a choice
+        config.setdefault("reset_after", False)
+    if isinstance(config.get("bias"), bool):
+        config["use_bias"] = config.pop("bias")
 
 
 def _with_input(
@@ -176,3 +185,15 @@ def _with_input(
     batch_shape = [None, *shape[1:]]
     config = {"batch_shape": batch_shape, "dtype": "float32", "name": "sequence_input"}
     return [{"class_name": "InputLayer", "config": config}, *found]
+
+
+def one_dimensional_layers(config: Any) -> set[str]:
+    """Return the names of the layers whose kernels Keras 1 stored with an axis too many."""
+    if isinstance(config, list):
+        return set().union(*map(one_dimensional_layers, config)) if config else set()
+    if not isinstance(config, dict):
+        return set()
+    found = one_dimensional_layers(list(config.values()))
+    if config.get("class_name") in ("Convolution1D", "AtrousConvolution1D"):
+        found.add(str((config.get("config") or {}).get("name")))
+    return found

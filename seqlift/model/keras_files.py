@@ -7,13 +7,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import io
 import json
 import os
 import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from torch import Tensor, nn
 
 from seqlift.errors import ModelLoadError, ModelWarning
 from seqlift.model.arranging import Imported
-from seqlift.model.keras_arrays import modernise_weights
-from seqlift.model.keras_configs import FORBIDDEN, find_risk, normalised
+from seqlift.model.keras_arrays import find_link, modernise_weights
+from seqlift.model.keras_configs import FORBIDDEN, find_risk, normalised, one_dimensional_layers
 from seqlift.model.quiet import first_line, quiet
 
 __all__ = ["is_hdf5", "is_keras_archive", "load_keras"]
@@ -67,23 +68,28 @@ def load_keras(path: Path, custom_layers: Mapping[str, str]) -> Imported:
         If the extra is not installed, the file is damaged or no model, or its config names code.
     """
     config = _read_config(path)
+    _require_own_data(path)
     keras = _import_keras(path)
     own = {name: _find(name, full) for name, full in custom_layers.items()}
     known = _names(keras) | set(own)
     config.pop("compile_config", None)  # of training, and left out by compile=False
+    one_dimensional = one_dimensional_layers(config)
     config = normalised(config) if is_hdf5(path) else config
+    config = _accepted(config, own)
     if risk := find_risk(config, known):
         raise ModelLoadError(
             f"{path} holds {risk}, which is not loaded: it could run code, or is not Keras's own. "
             "Name a layer of the same weights for it, as in --custom-layer "
             "ConvDNA=keras.layers.Conv1D, or give its weights to one of our architectures"
         )
-    config = _accepted(config, own)
     try:
         with quiet(), keras.device("cpu"):
-            model = _load(keras, path, config, own)
+            model = _load(keras, path, config, own, one_dimensional)
     except Exception as error:  # Keras raises many kinds
         raise ModelLoadError(f"{path} cannot be loaded by Keras: {_reason(error)}") from error
+    if is_hdf5(path):
+        _as_of_old(keras, model, path)
+    _require_even_padding(keras, model, path)
     names = list(getattr(model, "output_names", None) or [])
     inputs = {value.name: tuple(value.shape) for value in model.inputs}
     return Imported(model, inputs, _Call(names))
@@ -150,23 +156,102 @@ def _names(keras: Any) -> set[str]:
 def _find(name: str, full: str) -> Any:
     module, _, attribute = full.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except (ImportError, ValueError, AttributeError) as error:
         raise ModelLoadError(
             f"the custom layer {name}={full} cannot be imported: {first_line(error)}"
         ) from error
+    if not inspect.isclass(found):
+        raise ModelLoadError(f"the custom layer {name}={full} is no class; expected a Keras layer")
+    return type(name, (found,), {})  # of that name, since archives have weights by it
 
 
-def _load(keras: Any, path: Path, config: dict[str, Any], own: Mapping[str, Any]) -> Any:
-    if not is_hdf5(path):
-        return keras.models.load_model(path, custom_objects=own, compile=False, safe_mode=True)
+def _load(
+    keras: Any,
+    path: Path,
+    config: dict[str, Any],
+    own: Mapping[str, Any],
+    one_dimensional: Collection[str],
+) -> Any:
+    """Load a copy that has the config that was checked, whatever else the file is."""
     with tempfile.TemporaryDirectory() as folder:
+        if not is_hdf5(path):
+            copy = Path(folder) / "model.keras"
+            _copy_archive(path, copy, config)
+            return keras.models.load_model(copy, custom_objects=own, compile=False, safe_mode=True)
         copy = Path(folder) / "model.h5"
         shutil.copyfile(path, copy)
         with h5py.File(copy, "r+") as file:
             file.attrs["model_config"] = json.dumps(config)
-            modernise_weights(file)
+            modernise_weights(file, one_dimensional)
         return keras.models.load_model(copy, custom_objects=own, compile=False)
+
+
+def _copy_archive(path: Path, copy: Path, config: dict[str, Any]) -> None:
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(copy, "w") as made:
+        for name in ("metadata.json", "model.weights.h5"):
+            if name in whole.namelist():
+                made.writestr(name, whole.read(name))
+        made.writestr("config.json", json.dumps(config))
+
+
+def _require_own_data(path: Path) -> None:
+    """Refuse HDF5 that leads to other files."""
+    try:
+        if is_hdf5(path):
+            with h5py.File(path) as file:
+                found = find_link(file)
+        else:
+            with zipfile.ZipFile(path) as archive:
+                data = io.BytesIO(archive.read("model.weights.h5"))
+            with h5py.File(data) as file:
+                found = find_link(file)
+    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelLoadError(f"{path} is damaged: {first_line(error)}") from error
+    if found:
+        raise ModelLoadError(
+            f"{path} has {found} in another file, or as a link; save the model again, with all of "
+            "its weights in it"
+        )
+
+
+def _as_of_old(keras: Any, model: Any, path: Path) -> None:
+    """Give layers of Keras 1 and 2 what was called by the same name then."""
+    with h5py.File(path) as file:
+        version = file.attrs.get("keras_version", b"1")
+        has_backend = "backend" in file.attrs
+    version = version.decode() if isinstance(version, bytes) else str(version)
+    if version.startswith("1") and not has_backend:
+        warnings.warn(
+            f"{path} was written by Keras 1 and does not say whether on TensorFlow or on Theano, "
+            "whose kernels are the other way round; it is read as TensorFlow's",
+            ModelWarning,
+            stacklevel=3,
+        )
+    if version.startswith(("1", "2")):
+        for layer in model._flatten_layers():
+            for name in ("activation", "recurrent_activation"):
+                if getattr(layer, name, None) is keras.activations.hard_sigmoid:
+                    setattr(layer, name, _hard_sigmoid)
+
+
+def _hard_sigmoid(x: Tensor) -> Tensor:
+    """Return what Keras 1 and 2 call so; Keras 3 has another slope."""
+    return (0.2 * x + 0.5).clamp(0, 1)
+
+
+def _require_even_padding(keras: Any, model: Any, path: Path) -> None:
+    """Refuse the one layer that Keras computes otherwise on torch than on TensorFlow."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.AveragePooling1D) and layer.padding == "same":
+            width, stride = layer.pool_size[0], layer.strides[0]
+            length = layer.input.shape[1]
+            padding = max((-(-length // stride) - 1) * stride + width - length, 0) if length else 1
+            if padding % 2:
+                raise ModelLoadError(
+                    f"{path} has the layer {layer.name}, an average over {width} positions with "
+                    "uneven padding, which Keras computes otherwise on torch than on TensorFlow"
+                )
 
 
 def _accepted(tree: Any, own: Mapping[str, Any]) -> Any:
@@ -177,6 +262,8 @@ def _accepted(tree: Any, own: Mapping[str, Any]) -> Any:
         return tree
     found = {key: _accepted(value, own) for key, value in tree.items()}
     layer = own.get(found.get("class_name"))  # type: ignore[arg-type]
+    if layer is not None:
+        found |= {"module": None, "registered_name": found["class_name"]}
     if layer is not None and isinstance(found.get("config"), dict):
         taken = set(inspect.signature(layer).parameters) | LAYER_KEYS
         left = {k: v for k, v in found["config"].items() if k not in taken}
@@ -184,7 +271,8 @@ def _accepted(tree: Any, own: Mapping[str, Any]) -> Any:
         if left:
             shown = ", ".join(f"{key}={value!r}" for key, value in left.items())
             warnings.warn(
-                f"the layer {found['class_name']} is read as {layer.__name__}, without {shown}",
+                f"the layer {found['class_name']} is read as {layer.__base__.__name__}, "
+                f"without {shown}",
                 ModelWarning,
                 stacklevel=2,
             )

@@ -99,7 +99,12 @@ def load_model(
     """
     text, path = str(source), Path(source)
     form = form or InputForm()
-    if _exists(path):
+    is_ours = text in ARCHITECTURES and not path.is_file()  # a folder may have that name
+    if _exists(path) and not is_ours:
+        if model_args:
+            raise ModelLoadError(
+                f"{text} is a file of its own; --model-arg is for package.module:factory"
+            )
         if weights is not None:
             raise ModelLoadError(
                 f"{text} is a file of its own; weights go with package.module:factory"
@@ -107,7 +112,6 @@ def load_model(
         with _reading(path):
             model, kind = _from_file(path, allow_pickle, custom_layers or {})
             return LoadedModel(model, text, _digest(path), kind, form)
-    is_ours = text in ARCHITECTURES
     if ":" not in text and not is_ours:
         raise ModelLoadError(
             f"{text} does not exist; expected a model's file, package.module:factory, or one of "

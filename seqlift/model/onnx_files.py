@@ -17,10 +17,11 @@ __all__ = ["is_onnx", "load_onnx"]
 
 
 def is_onnx(path: Path) -> bool:
-    """Say whether a file starts as ONNX does: with the version of its format, then its maker."""
+    """Say whether a file starts as ONNX does: with the version of its format and another field."""
     with path.open("rb") as file:
         start = file.read(3)
-    return len(start) == 3 and start[0] == 0x08 and start[1] < 0x40 and start[2] in (0x12, 0x3A)
+    fields = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)  # those of a model, in its encoding
+    return len(start) == 3 and start[0] == 0x08 and start[1] < 0x40 and start[2] in fields
 
 
 def load_onnx(path: Path) -> Imported:

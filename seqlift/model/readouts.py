@@ -69,7 +69,7 @@ class Readout(NamedTuple):
             assert self.channel is not None
             return len(wide) <= 1 and self.channel < math.prod(wide)
         if self.kind != "positions":
-            return True
+            return bool(wide) or self.kind == "counts"
         if not wide or self.end > max(wide) or len(wide) > 2:
             return False
         if len(wide) == 1:

@@ -10,7 +10,8 @@ section 3.6), unless the activation is to be kept.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -83,7 +84,12 @@ class _Term(NamedTuple):
 
 
 def select_target(
-    captured: Captured, target: int | str, activation: str = "auto", *, mirrored: bool = False
+    captured: Captured,
+    target: int | str,
+    activation: str = "auto",
+    *,
+    mirrored: bool = False,
+    swapped: Mapping[str, str] | None = None,
 ) -> Targeted:
     """Cut a captured graph down to one number a sequence.
 
@@ -97,6 +103,8 @@ def select_target(
         "auto" explains the logit below a final sigmoid or softmax, "keep" the output as it is.
     mirrored : bool
         Count positions from the other end, as the reverse complement has them.
+    swapped : mapping of str to str or None
+        Outputs, or numbers of them, to take instead of others.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def select_target(
     # Copying the graph alone shares the weights.
     graph = copy.deepcopy(captured.graph.graph)
     end = graph.output_node()
-    outputs = _Outputs(captured.outputs, _leaves(end))
+    outputs = _Outputs(captured.outputs, _leaves(end), swapped or {})
     terms = _resolve(outputs, str(target))
     if mirrored:
         terms = [_mirrored(term, outputs) for term in terms]
@@ -173,6 +181,14 @@ class _Outputs(NamedTuple):
 
     names: tuple[str, ...]
     leaves: list[Any]
+    swapped: Mapping[str, str] = MappingProxyType({})
+
+    def instead_of(self, text: str) -> str:
+        """Return what is taken instead of a word such as `0` or `0.position:5`."""
+        for name, other in self.swapped.items():
+            if text == name or text.startswith(f"{name}."):
+                return other + text.removeprefix(name)
+        return text
 
     def sizes(self, output: int) -> list[int] | None:
         """Return an output's sizes behind the row axis; None if it has no row a sequence."""
@@ -230,6 +246,7 @@ def _term(outputs: _Outputs, text: str) -> _Term | None:
 
 def _column(outputs: _Outputs, text: str) -> _Column | None:
     """Find what a word such as `profile`, `logits.3` or `2.position:500` names."""
+    text = outputs.instead_of(text)
     for output, name in enumerate(outputs.names):
         sizes = outputs.sizes(output)
         readout = parse_readout(text.removeprefix(f"{name}."))

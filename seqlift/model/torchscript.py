@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import math
 import operator
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,13 @@ ON_VALUES: dict[str, Callable[[list[Any]], Any]] = {
 }
 
 EMPTY = inspect.Parameter.empty
+
+# What runs while a script is loaded, what reads or writes files, and operators of other libraries.
+WITH_FILES = ("from_file", "save", "load")
+RISKY = re.compile(
+    r"__[gs]etstate__|\bfrom_file\b|\btorch[\s\\]*\.[\s\\]*(?:save|load|classes)\b"
+    r"|\bops[\s\\]*\.[\s\\]*(?!aten\b|prim\b)\w+"
+)
 
 
 class Script(nn.Module):
@@ -191,7 +199,7 @@ def _call(node: Any, kind: str, inputs: list[Any]) -> Any:
     schema = None if node.schema() == "(no schema)" else torch._C.parse_schema(node.schema())
     space, _, name = kind.partition("::")
     packet = getattr(getattr(torch.ops, space), name, None)
-    if schema is None or packet is None:
+    if schema is None or packet is None or name in WITH_FILES or space not in ("aten", "prim"):
         raise CaptureError(f"the TorchScript operator {kind} cannot be followed")
     overload = getattr(packet, schema.overload_name or "default")
     given = dict(zip((argument.name for argument in schema.arguments), inputs, strict=True))
@@ -204,14 +212,45 @@ def _leaves(values: list[Any]) -> list[Any]:
     return [leaf for value in values for leaf in (value if isinstance(value, list) else [value])]
 
 
+def find_risk(path: Path) -> str:
+    """Say what in a TorchScript file could do more than arithmetic when it is loaded or followed.
+
+    Torch runs a script's ``__setstate__`` when it loads it, and some of its operators read and
+    write files.
+
+    Returns
+    -------
+    str
+        The first such thing, or an empty string.
+    """
+    reader = torch._C.PyTorchFileReader(str(path))
+    for name in reader.get_all_records():
+        code = reader.get_record(name).decode("utf-8", "replace") if name.endswith(".py") else ""
+        found = RISKY.search(code)
+        if found:
+            return found[0].strip(" (.")
+    return ""
+
+
 def load_script(path: Path) -> Script:
     """Load a TorchScript file.
 
     Raises
     ------
     ModelLoadError
-        If it is damaged, or holds what cannot be frozen.
+        If it is damaged, could do more than arithmetic, or holds what cannot be frozen.
     """
+    try:
+        risk = find_risk(path)
+    except Exception as error:  # torch raises many kinds
+        raise ModelLoadError(
+            f"{path} cannot be read as TorchScript: {first_line(error)}"
+        ) from error
+    if risk:
+        raise ModelLoadError(
+            f"{path} is TorchScript with {risk!r}, which could do more than arithmetic, such as "
+            "writing files; export the model with torch.export instead"
+        )
     try:
         with quiet():
             return Script(torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]

@@ -246,7 +246,7 @@ def _run(kind, config, arrays, value):
     return functions.get(activation, lambda v: 1 / (1 + np.exp(-v)))(value)
 
 
-def old_file(path, *, theano: bool = False) -> tuple[np.ndarray, ...]:
+def old_file(path, backend: str | None = "tensorflow") -> tuple[np.ndarray, ...]:
     """Write a model as Keras 1 did: a bare list of layers, old names, kernels of two dimensions."""
     random = np.random.default_rng(1)
     kernel, bias = random.normal(size=(5, 4, 6)), random.normal(size=6)
@@ -265,13 +265,13 @@ def old_file(path, *, theano: bool = False) -> tuple[np.ndarray, ...]:
         {"class_name": "Dense", "config": {"name": "o", "output_dim": 1, "init": "uniform",
                                            "activation": "sigmoid", "input_dim": None}},
     ]  # fmt: skip
-    stored = kernel[::-1] if theano else kernel
+    stored = kernel[::-1] if backend == "theano" else kernel
     weights = {"c": {"c_W": stored[:, None], "c_b": bias}, "m": {}, "d": {}, "f": {},
                "o": {"o_W": dense, "o_b": dense_bias}}  # fmt: skip
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"] = b"1.2.2"
-        if theano:
-            file.attrs["backend"] = b"theano"
+        if backend is not None:
+            file.attrs["backend"] = backend
         file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config})
         group = file.create_group("model_weights")
         group.attrs["layer_names"] = [name.encode() for name in weights]
@@ -283,9 +283,9 @@ def old_file(path, *, theano: bool = False) -> tuple[np.ndarray, ...]:
     return kernel, bias, dense, dense_bias
 
 
-@pytest.mark.parametrize("theano", [False, True])
-def test_a_file_of_keras_1(keras, tmp_path, theano):
-    kernel, bias, dense, dense_bias = old_file(tmp_path / "old.h5", theano=theano)
+@pytest.mark.parametrize("backend", ["tensorflow", "theano"])
+def test_a_file_of_keras_1(keras, tmp_path, backend):
+    kernel, bias, dense, dense_bias = old_file(tmp_path / "old.h5", backend)
     x = one_hot(3, 24)
     value = x.transpose(1, 2).double().numpy()
     value = sum(value[:, k : k + 20] @ kernel[k] for k in range(5)) + bias
@@ -293,6 +293,54 @@ def test_a_file_of_keras_1(keras, tmp_path, theano):
     expected = 1 / (1 + np.exp(-(value @ dense + dense_bias)))
     (found,) = answers(load_model(tmp_path / "old.h5"), x)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_of_keras_1_that_does_not_say_whose_kernels_it_has(keras, tmp_path):
+    old_file(tmp_path / "old.h5", None)
+    with pytest.warns(ModelWarning, match="does not say whether on TensorFlow or on Theano"):
+        load_model(tmp_path / "old.h5")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_hard_sigmoid_of_old_is_another_one(keras, tmp_path):
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((8, 4)), layers.Flatten(), layers.Dense(3, activation="hard_sigmoid")]
+    )
+    model.save(tmp_path / "new.h5")
+    shutil.copy(tmp_path / "new.h5", tmp_path / "old.h5")
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        file.attrs["keras_version"] = "2.2.4"
+    x = one_hot(3, 8)
+    kernel, bias = model.layers[-1].get_weights()
+    z = x.transpose(1, 2).reshape(3, -1).numpy() @ kernel + bias
+    (new,), (old,) = (answers(load_model(tmp_path / f"{name}.h5"), x) for name in ("new", "old"))
+    np.testing.assert_allclose(new, np.clip(z / 6 + 0.5, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(old, np.clip(0.2 * z + 0.5, 0, 1), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_average_with_uneven_padding_is_refused(keras, tmp_path):
+    for width, length, name in ((2, 8, "even"), (4, 7, "uneven")):
+        pooling = keras.layers.AveragePooling1D(width, strides=2, padding="same")
+        last = keras.layers.Flatten(), keras.layers.Dense(1)
+        model = keras.Sequential([keras.Input((length, 4)), pooling, *last])
+        model.save(tmp_path / f"{name}.keras")
+    load_model(tmp_path / "even.keras")
+    assert "an average over 4 positions with uneven padding" in refusal(tmp_path / "uneven.keras")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_custom_layer_of_an_archive(keras, tmp_path):
+    class ConvDNA(keras.layers.Conv1D):
+        pass
+
+    model = keras.Sequential([keras.Input((8, 4)), ConvDNA(3, 5), keras.layers.Flatten()])
+    model.save(tmp_path / "own.keras")
+    shutil.copy(tmp_path / "own.keras", tmp_path / "own.model")  # the content decides
+    x = one_hot(2, 8)
+    loaded = load_model(tmp_path / "own.model", custom_layers=CUSTOM)
+    assert_same(answers(loaded, x), predicted(model, x))
 
 
 def test_old_names_become_those_of_today():
@@ -351,6 +399,17 @@ def test_what_a_config_may_not_name(planted):
     config = {"class_name": "Sequential", "config": {"layers": [{"config": {"deep": [planted]}}]}}
     assert find_risk(config, {"Dense", "TorchModuleWrapper"})
     assert not find_risk({"class_name": "Dense", "module": "keras.layers", "config": {}}, {"Dense"})
+
+
+def test_a_file_that_leads_to_another_leaves_it_alone(keras, tmp_path):
+    with h5py.File(tmp_path / "victim.h5", "w") as file:
+        file["scores"] = np.arange(24.0).reshape(2, 3, 4)
+    before = (tmp_path / "victim.h5").read_bytes()
+    old_file(tmp_path / "linked.h5", "theano")
+    with h5py.File(tmp_path / "linked.h5", "r+") as file:
+        file["model_weights/far"] = h5py.ExternalLink(str(tmp_path / "victim.h5"), "/")
+    assert "linked.h5 has /model_weights/far in another file" in refusal(tmp_path / "linked.h5")
+    assert (tmp_path / "victim.h5").read_bytes() == before
 
 
 def test_files_that_are_no_models(keras, tmp_path):

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from seqlift.errors import ShapeError
+
 __all__ = ["BPNet", "ChromBPNet", "bpnet_from", "chrombpnet_from"]
 
 Weights = Mapping[str, Tensor]
@@ -77,6 +79,12 @@ class BPNet(nn.Module):
         dict
             "profile", shape (row, strand, position), and "counts", (row, count).
         """
+        if sequence.shape[2] <= 2 * self.trimming:
+            raise ShapeError(
+                f"this BPNet leaves out {self.trimming} positions at each end, so it takes more "
+                f"than {2 * self.trimming}; found {sequence.shape[2]}. Another trimming is said by "
+                "--model-arg trimming=N"
+            )
         x = torch.relu(self.iconv(sequence))
         for conv in self.rconvs:
             x = x + torch.relu(conv(x))

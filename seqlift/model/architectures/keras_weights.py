@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from seqlift.errors import ModelLoadError
+from seqlift.model.keras_arrays import find_link
 
 __all__ = ["bpnet_weights", "chrombpnet_weights"]
 
@@ -72,6 +73,8 @@ def _read_layers(path: Path) -> dict[str, dict[str, Tensor]]:
 
     try:
         with h5py.File(path) as file:
+            if link := find_link(file):
+                raise ModelLoadError(f"{path} has {link} in another file, or as a link")
             file.visititems(visit)
     except OSError as error:
         raise ModelLoadError(f"{path} is damaged, or no HDF5: {error}") from error
