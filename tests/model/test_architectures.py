@@ -60,7 +60,7 @@ def scores(model, target, length) -> torch.Tensor:
     return contributions(model, one_hot, precision=precision, **given).scores
 
 
-LARGE = {"deepsea", "beluga"}  # 50 and 136 million weights
+LARGE = {"basset", "deepsea", "beluga"}  # of up to 136 million weights
 
 
 @pytest.mark.parametrize(
