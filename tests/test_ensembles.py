@@ -262,6 +262,7 @@ def test_folds_of_one_factory(folder, monkeypatch):
     assert len(set(found.attrs["model_digest"].split(","))) == 2
 
 
+@pytest.mark.large
 def test_several_devices_give_the_same(folder, monkeypatch):
     options = ["-m", "fold0.pt2", "-m", "fold1.pt2", "--strands", "both", "--stranded"]
     one = score(folder, monkeypatch, "one", *options)

@@ -80,6 +80,7 @@ def test_two_devices_give_the_results_of_one_on_the_demo(tmp_path):
     assert_same_results(*plans, "0")
 
 
+@pytest.mark.large
 def test_every_kind_of_reference_and_target_on_three_devices(plan):
     options = {
         "targets": ("0", "2"),
