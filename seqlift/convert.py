@@ -87,10 +87,8 @@ def convert(
             raise ShapeError("the model does not say how many positions it takes; give --length")
         program = export(loaded.model, length, loaded.form)
         with write_errors(Path(output)), quiet():
-            # Torch writes to names that end so.
-            written = path.with_name(f"{path.name}.pt2")
-            torch.export.save(program, written)
-            written.replace(path)
+            with path.open("wb") as file:
+                torch.export.save(program, file)
         again = load_model(path)
         after = capture(again.model, length, again.form)
         difference = _largest_difference(loaded, after, length)

@@ -13,7 +13,7 @@ from seqlift.model.capture import Captured
 __all__ = ["estimate"]
 
 REFERENCES = 20
-# What is tried takes about as long; of that, seconds are those of a pair.
+# A batch is tried that takes about so long, or a whole one if that is shorter.
 SECONDS = 2.0
 
 

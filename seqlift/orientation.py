@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqlift.batches import Batch
 from seqlift.deeplift.scores import Contributions
+from seqlift.sequence.onehot import reverse_complement
 
 __all__ = ["in_genome_orientation", "on_own_strand"]
 
@@ -54,7 +55,7 @@ def in_genome_orientation(
 
 def _turned(one_hot: NDArray[np.uint8], rows: NDArray[np.bool_]) -> NDArray[np.uint8]:
     turned = one_hot.copy()
-    turned[rows] = one_hot[rows][:, ::-1, ::-1]
+    turned[rows] = reverse_complement(one_hot[rows])
     return turned
 
 

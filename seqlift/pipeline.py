@@ -99,7 +99,7 @@ def run(
         state.timed("write_tracks")
         draw_logos(plan, results, written)
         state.timed("draw_logos")
-        summary = summarise(state, results, schemes, attributes, tracks)
+        summary = summarise(state, results, schemes, attributes, tracks, written)
         write_summary(written["summary"], summary)
         judge(state, results)
     return summary

@@ -73,6 +73,7 @@ def summarise(
     schemes: Sequence[References],
     attributes: dict[str, Any],
     tracks: dict[str, Any],
+    written: dict[str, Path],
 ) -> dict[str, Any]:
     """Return what `PREFIX.json` holds.
 
@@ -91,7 +92,7 @@ def summarise(
                 "references": result.references,
                 "removed_activation": result.removed_activation,
                 "completeness": result.completeness.summary(),
-                **_asymmetry(result),
+                **_asymmetry(result, written),
                 "track": tracks.get(result.name),
             }
             for result in results
@@ -103,11 +104,12 @@ def summarise(
     }
 
 
-def _asymmetry(result: TargetResults) -> dict[str, float]:
+def _asymmetry(result: TargetResults, written: dict[str, Path]) -> dict[str, float]:
     """Say how much the strands differ, where both were scored: median over regions."""
-    if not result.asymmetry:
+    if result.n_strands == 1:
         return {}
-    return {"strand_asymmetry_median": float(np.median(np.concatenate(result.asymmetry)))}
+    with ScoresFile(written[f"scores {result.name}"]) as scores:
+        return {"strand_asymmetry_median": float(np.median(scores.strand_asymmetry()))}
 
 
 def judge(state: Run, results: Sequence[TargetResults]) -> None:

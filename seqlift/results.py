@@ -22,7 +22,6 @@ from seqlift.ensembles import of_members
 from seqlift.logo import crop_about_core
 from seqlift.output.hdf5 import ScoredBatch, ScoresWriter
 from seqlift.output.regions_tsv import RegionRow
-from seqlift.output.schema import STRAND_ASYMMETRY
 from seqlift.windows import Item
 
 __all__ = ["Completeness", "TargetResults"]
@@ -95,8 +94,6 @@ class TargetResults:
         The final activation below which the target lies, or an empty string.
     n_models, n_strands : int
         Of the ensemble.
-    asymmetry : list of array
-        That between strands, batch by batch.
     """
 
     name: str
@@ -108,7 +105,6 @@ class TargetResults:
     completeness: Completeness = field(default_factory=Completeness)
     n_models: int = 1
     n_strands: int = 1
-    asymmetry: list[NDArray[np.floating]] = field(default_factory=list)
     _strongest: list[tuple[float, int]] = field(default_factory=list)
     _n_written: int = 0
 
@@ -119,8 +115,6 @@ class TargetResults:
         self.completeness.add(found)
         host = {name: _host(value) for name, value in found._asdict().items() if value is not None}
         extra = of_members(host.pop("members", None), self.n_models, self.n_strands)
-        if STRAND_ASYMMETRY.name in extra:
-            self.asymmetry.append(extra[STRAND_ASYMMETRY.name])
         windows = [item.window for item in batch.kept]
         self.writer.append(ScoredBatch(regions=windows, one_hot=batch.one_hot, extra=extra, **host))
         self._remember(host["scores"].sum(1))

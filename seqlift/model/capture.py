@@ -147,8 +147,7 @@ def _plain_program(
     model: nn.Module | ExportedProgram, length: int | None, form: InputForm
 ) -> ExportedProgram:
     if not isinstance(model, ExportedProgram | Imported):
-        _require_length(form.length, length)
-        return _export_module(model, form.length or length, form)
+        return _export_module(model, length, form)
     found = sequence_input(taken_by(model), form)
     _require_length(found.length, length)
     fixed = found.length if isinstance(found.length, int) else length
@@ -185,9 +184,11 @@ def _running_layout(model: nn.Module, length: int, form: InputForm) -> str | Non
         with contextlib.suppress(Exception), torch.no_grad(), _as_evaluated(arranged):
             arranged(example)
             found.append(layout)
-    if len(found) > 1 and PLAIN not in found:
+        if found == [PLAIN]:  # which goes before all others
+            break
+    if len(found) > 1:
         raise ShapeError(f"the model runs as {' and as '.join(found)}; say which with --layout")
-    return PLAIN if PLAIN in found else next(iter(found), None)
+    return next(iter(found), None)
 
 
 def _example(model: nn.Module, length: int) -> Tensor:
@@ -298,10 +299,9 @@ def _decompose(program: ExportedProgram) -> ExportedProgram:
 
 def fixed_length(model: nn.Module | ExportedProgram, form: InputForm | None = None) -> int | None:
     """Return the number of positions that a model fixes, or None (modules do not say)."""
-    form = form or InputForm()
     if not isinstance(model, ExportedProgram | Imported):
-        return form.length
-    length = sequence_input(taken_by(model), form).length
+        return None
+    length = sequence_input(taken_by(model), form or InputForm()).length
     return length if isinstance(length, int) else None
 
 

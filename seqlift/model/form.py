@@ -81,8 +81,6 @@ class InputForm:
         Inputs beside the sequence by name. What is not named is zero, where its shape is known.
     sequence : str or None
         Name of the input that takes the sequence; None finds it by its shape.
-    length : int or None
-        Positions, where a module fixes them; programs say it themselves.
 
     Raises
     ------
@@ -94,7 +92,6 @@ class InputForm:
     bases: str = BASES
     constants: Mapping[str, Constant] = field(default_factory=dict)
     sequence: str | None = None
-    length: int | None = None
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in LAYOUTS:

@@ -35,7 +35,8 @@ MODULES = {
 }
 # Layers that hold code, files or other frameworks' objects.
 FORBIDDEN = {
-    "FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "Wrapper",
+    "FlaxLayer", "IntegerLookup", "JaxLayer", "Lambda", "StringLookup", "TFSMLayer",
+    "TextVectorization", "TorchModuleWrapper", "Wrapper",
 }  # fmt: skip
 MODELS = {"Functional", "Model", "Sequential"}
 VALUES = {"__tensor__", "__keras_tensor__", "__tuple__", "__slice__", "__numpy__", "__ellipsis__"}
@@ -101,7 +102,7 @@ def _own_risks(tree: dict[str, Any], known: Collection[str]) -> Iterator[str]:
     name = tree.get("class_name") and str(tree["class_name"])
     modules = {None, *MODULES, *(("builtins",) if name in VALUES else ())}
     if name in FORBIDDEN:
-        yield f"a {name} layer, which is code"
+        yield f"a {name} layer"
     elif name is not None and name not in {*known, *MODELS, *VALUES}:
         yield f"the class {name!r}"
     elif module not in modules:

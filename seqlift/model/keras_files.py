@@ -78,7 +78,8 @@ def load_keras(path: Path, custom_layers: Mapping[str, str]) -> Imported:
     config = _accepted(config, own)
     if risk := find_risk(config, known):
         raise ModelLoadError(
-            f"{path} holds {risk}, which is not loaded: it could run code, or is not Keras's own. "
+            f"{path} holds {risk}, which is not loaded: it could run code or read files, or is not "
+            "Keras's own. "
             "Name a layer of the same weights for it, as in --custom-layer "
             "ConvDNA=keras.layers.Conv1D, or give its weights to one of our architectures"
         )
@@ -149,8 +150,8 @@ def _names(keras: Any) -> set[str]:
     """Return the names of Keras's layers, and of what else their configs are made of."""
     modules = [keras.layers, keras.constraints, keras.initializers, keras.regularizers]
     modules += [keras.losses, keras.metrics, keras.optimizers]  # of a compiled model in the model
-    found = {name for module in modules for name in dir(module)}
-    return (found | {"InputLayer"}) - FORBIDDEN
+    found = {name for m in modules for name, value in vars(m).items() if inspect.isclass(value)}
+    return found - FORBIDDEN
 
 
 def _find(name: str, full: str) -> Any:
@@ -230,9 +231,10 @@ def _as_of_old(keras: Any, model: Any, path: Path) -> None:
         )
     if version.startswith(("1", "2")):
         for layer in model._flatten_layers():
+            part = getattr(layer, "cell", layer)  # a recurrent layer shows what its cell has
             for name in ("activation", "recurrent_activation"):
-                if getattr(layer, name, None) is keras.activations.hard_sigmoid:
-                    setattr(layer, name, _hard_sigmoid)
+                if getattr(part, name, None) is keras.activations.hard_sigmoid:
+                    setattr(part, name, _hard_sigmoid)
 
 
 def _hard_sigmoid(x: Tensor) -> Tensor:
@@ -245,7 +247,9 @@ def _require_even_padding(keras: Any, model: Any, path: Path) -> None:
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.AveragePooling1D) and layer.padding == "same":
             width, stride = layer.pool_size[0], layer.strides[0]
-            length = layer.input.shape[1]
+            length = None
+            with contextlib.suppress(AttributeError, ValueError):  # a layer of several inputs
+                length = layer.input.shape[1]
             padding = max((-(-length // stride) - 1) * stride + width - length, 0) if length else 1
             if padding % 2:
                 raise ModelLoadError(

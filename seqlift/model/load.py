@@ -30,6 +30,8 @@ from seqlift.model.weights import fill, is_safetensors, read_weights
 
 __all__ = ["LoadedModel", "load_model"]
 
+KERAS = "Keras"
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
@@ -111,6 +113,8 @@ def load_model(
             )
         with _reading(path):
             model, kind = _from_file(path, allow_pickle, custom_layers or {})
+            if custom_layers and kind != KERAS:
+                raise ModelLoadError(f"{text} is no Keras model ({kind}); leave out --custom-layer")
             return LoadedModel(model, text, _digest(path), kind, form)
     if ":" not in text and not is_ours:
         raise ModelLoadError(
@@ -169,7 +173,7 @@ def _from_file(
             f"{path} holds weights alone; give package.module:factory and these as its weights"
         )
     if is_hdf5(path) or is_keras_archive(path):
-        return load_keras(path, custom_layers), "Keras"
+        return load_keras(path, custom_layers), KERAS
     if is_onnx(path):
         return load_onnx(path), "ONNX"
     if is_pickle(path):

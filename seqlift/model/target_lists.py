@@ -8,6 +8,7 @@ or ``sum:`` for one number.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from seqlift.errors import UsageError
@@ -41,7 +42,7 @@ def expand(targets: Iterable[int | str]) -> tuple[str, ...]:
     ('0', '1', '2', 'a.1', 'b', 'mean:0..2')
     """
     found = [word for target in targets for word in _expand_one(str(target))]
-    twice = sorted({word for word in found if found.count(word) > 1}) if len(found) < MOST else []
+    twice = [word for word, n in Counter(found).items() if n > 1]
     if twice:
         raise UsageError(f"target {twice[0]} is named twice; leave one out")
     return tuple(found)

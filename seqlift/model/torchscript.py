@@ -143,8 +143,7 @@ class Script(nn.Module):
             results = self._run_node(node, inputs, values)
             for output, result in zip(node.outputs(), results, strict=True):
                 values[output.debugName()] = result
-        outputs = block.outputs() if hasattr(block, "outputs") else [block.returnNode()]
-        return [values[value.debugName()] for value in outputs]
+        return [values[value.debugName()] for value in block.outputs()]
 
     def _run_node(self, node: Any, inputs: list[Any], values: dict[str, Any]) -> list[Any]:
         kind = node.kind()
@@ -228,7 +227,7 @@ def find_risk(path: Path) -> str:
         code = reader.get_record(name).decode("utf-8", "replace") if name.endswith(".py") else ""
         found = RISKY.search(code)
         if found:
-            return found[0].strip(" (.")
+            return found[0]
     return ""
 
 

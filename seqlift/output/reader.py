@@ -135,6 +135,10 @@ class ScoresFile:
             return self._read(schema.N_REFERENCES, rows)
         return np.full(len(self.prediction(rows)), self.n_references)
 
+    def strand_asymmetry(self, rows: Rows = _ALL) -> NDArray[np.floating]:
+        """Return how much the strands differ, shape (region,), of a file that has both."""
+        return self._read(schema.STRAND_ASYMMETRY.name, rows)
+
     def track(self, rows: Rows = _ALL, quantity: str = "contribution") -> NDArray[np.floating]:
         """Return one value a base, NaN where the base is N.
 

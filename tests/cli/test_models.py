@@ -1,6 +1,7 @@
 """Every form of model and every kind of target through the command line, on a FASTA."""
 
 import importlib.util
+from dataclasses import fields
 from pathlib import Path
 
 import h5py
@@ -8,7 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from seqlift.cli import options
+from seqlift.cli.score import score as score_command
+from seqlift.members import STRANDS
 from seqlift.model.architectures.bpnet import BPNet
+from seqlift.model.form import LAYOUTS
+from seqlift.model.options import ModelOptions
 from tests.model.test_architectures import small_bpnet, train
 from tests.model.test_formats import onnx_file, script
 from tests.model.user_code import Net
@@ -144,6 +150,33 @@ def test_a_keras_model_with_a_layer_of_its_own(tmp_path, monkeypatch):
     with h5py.File("out.h5") as file:
         assert file["projected_shap/seq"].shape == (3, 4, 53)
         assert file.attrs["removed_activation"] == "sigmoid"
+
+
+def test_the_choices_of_the_command_line_are_those_of_the_library():
+    assert options.LAYOUTS == tuple(LAYOUTS)
+    assert set(options.MODEL_OPTION_NAMES) == {field.name for field in fields(ModelOptions)}
+    (strands,) = (option for option in score_command.params if option.name == "strands")
+    assert tuple(strands.type.choices) == STRANDS
+
+
+def test_a_custom_layer_of_what_is_no_keras_model(here):
+    run = run_cli("convert", "script.pt", "--custom-layer", "A=keras.layers.Conv1D", "-o", "o.pt2")
+    assert (run.status, run.stderr) == (
+        1,
+        "seqlift: error: script.pt is no Keras model (TorchScript); leave out --custom-layer\n",
+    )
+    assert not list(Path().glob("*o.pt2*"))
+
+
+def test_an_evaluation_of_both_strands_is_refused(here):
+    write_sequences(Path("s.fa"), SHORT)
+    score("out", *FORMS["state dict"], "--strands", "both")
+    run = run_cli("evaluate", "out.h5", *FORMS["state dict"], "-o", "eval", "-q")
+    assert (run.status, run.stderr) == (
+        1,
+        "seqlift: error: out.h5 was scored with strands both; expected one model on the forward "
+        "strand, which is what an evaluation asks\n",
+    )
 
 
 def test_options_of_the_input(here):

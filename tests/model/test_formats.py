@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from seqlift.convert import convert
-from seqlift.errors import ModelLoadError
+from seqlift.errors import ModelLoadError, OutputError
 from seqlift.model.capture import capture
 from seqlift.model.inert import read_inert
 from seqlift.model.load import load_model
@@ -381,6 +381,17 @@ def test_conversion_brings_the_input_to_the_plain_form(here, net):
     (logits, strand) = answers(load_model("plain.pt2"), None)
     torch.testing.assert_close(logits, 2 * net(x))
     torch.testing.assert_close(strand, torch.full((3, 1), 2.0))
+
+
+def test_a_conversion_that_cannot_be_written_leaves_nothing(here, monkeypatch):
+    def full(program, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch.export, "save", full)
+    with pytest.raises(OutputError, match="No space left"):
+        convert("nets:Net", "o.pt2", weights="net.pt", options=ModelOptions(length=LENGTH))
+    assert not list(here.glob("*o.pt2*"))
 
 
 def test_a_conversion_that_predicts_otherwise_is_not_kept(here):

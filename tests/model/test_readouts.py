@@ -111,16 +111,22 @@ def test_profile_holds_its_weights_at_the_sequence():
         delta = sum(s * (a - b) for s, a, b in zip(softmax(m), m, m0, strict=True))
         assert float(found.delta[i, 0]) == pytest.approx(delta, rel=1e-12)
     assert float(found.completeness_error.max()) < 1e-12
-    for i in range(3):
-        weight = torch.tensor(softmax(centred(logits[i])), dtype=torch.float64).reshape(
-            1, STRANDS, WIDTH
-        )
-        linear = Profile(
-            lambda p, c, w=weight: (((p - p.mean((1, 2), True)) * w).sum((1, 2)),)
-        ).double()
+    weights = [softmax(centred(logits[i])) for i in range(3)]
+    assert_scores_of_weighted_logits(found, weights, captured, x, references)
+
+
+def assert_scores_of_weighted_logits(found, weights, captured, x, references):
+    """Hold scores against those of the network with a constant weight for each centred logit."""
+    for i, numbers in enumerate(weights):
+        weight = torch.tensor(numbers, dtype=torch.float64).reshape(1, STRANDS, WIDTH)
+
+        def ending(p, c, w=weight):
+            return (((p - p.mean((1, 2), True)) * w).sum((1, 2)),)
+
+        linear = Profile(ending).double()
         linear.load_state_dict(captured_weights(captured, linear))
         expected = scored(captured_of(linear), "0", x[i : i + 1], references[i : i + 1])
-        torch.testing.assert_close(found.scores[i], expected.scores[0], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(found.scores[i], expected.scores[0], rtol=1e-9, atol=1e-11)
 
 
 def captured_weights(captured, model):
@@ -135,16 +141,11 @@ def test_profile_bpnet_is_one_elementwise_step():
     delta = [weighted(a) - weighted(b) for a, b in zip(logits, at_reference, strict=True)]
     np.testing.assert_allclose(found.delta[:, 0], delta, rtol=1e-11)
     assert float(found.completeness_error.max()) < 1e-11
-    for i in range(3):
-        m, m0 = np.array(centred(logits[i])), np.array(centred(at_reference[i]))
-        step = (m * softmax(list(m)) - m0 * softmax(list(m0))) / (m - m0)
-        weight = torch.from_numpy(step).reshape(1, STRANDS, WIDTH)
-        linear = Profile(
-            lambda p, c, w=weight: (((p - p.mean((1, 2), True)) * w).sum((1, 2)),)
-        ).double()
-        linear.load_state_dict(captured_weights(captured, linear))
-        expected = scored(captured_of(linear), "0", x[i : i + 1], references[i : i + 1])
-        torch.testing.assert_close(found.scores[i], expected.scores[0], rtol=1e-9, atol=1e-11)
+    weights = []
+    for a, b in zip(logits, at_reference, strict=True):
+        m, m0 = np.array(centred(a)), np.array(centred(b))
+        weights.append((m * softmax(list(m)) - m0 * softmax(list(m0))) / (m - m0))
+    assert_scores_of_weighted_logits(found, weights, captured, x, references)
 
 
 def test_counts_are_the_sum_of_log_counts():
