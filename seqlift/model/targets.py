@@ -212,12 +212,15 @@ class _Outputs(NamedTuple):
 
     def meant_by(self, readout: Readout) -> list[int]:
         """Return the outputs that a readout without a name can mean; one if it is clear."""
-        if len(self.names) == 1:
-            return [0]
         if readout.kind == "index":
-            return []
+            return [0] if len(self.names) == 1 else []
         word, choose = ("count", min) if readout.kind == "counts" else ("profile", max)
-        return self.named(word) if len(self.named(word)) == 1 else self.by_size(choose)
+        if len(self.named(word)) == 1:
+            return self.named(word)
+        found = self.by_size(choose)
+        # The only output may be a row of tasks, which have no positions and are no counts.
+        is_row = len(self.names) == 1 and len(self.sizes(0) or []) < 2
+        return [] if is_row else found
 
 
 def _resolve(outputs: _Outputs, target: str) -> list[_Term]:

@@ -204,6 +204,18 @@ class Tasks(nn.Module):
         return torch.sigmoid(self.dense(x.flatten(1)))
 
 
+@pytest.mark.parametrize("target", ["profile", "profile-bpnet", "counts", "position:3"])
+def test_a_row_of_tasks_is_neither_a_profile_nor_counts_unless_it_is_named(target):
+    captured, x = captured_of(Tasks()), sequences()
+    with pytest.raises(TargetError, match="is not one number a sequence of this model; it has 0 t"):
+        select_target(captured, target)
+    logits = select_target(captured, "3").graph(x).detach().numpy()
+    if target == "position:3":
+        np.testing.assert_allclose(value(captured, "0.position:3", x), logits)
+    else:
+        assert value(captured, f"0.{target}", x).shape == (3,)
+
+
 @pytest.mark.parametrize("activation", ["auto", "keep"])
 def test_means_sums_and_differences(activation):
     model, x = Tasks(), sequences()
