@@ -23,7 +23,7 @@ van Aardenne-Ehrenfest & de Bruijn (1951), Simon Stevin 28:203-217 (the count of
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,22 +57,24 @@ _TREES = _all_trees()  # shape (tree=125, base=4): the vertex that each base is 
 _TREE_EDGES = _TREES + 5 * np.arange(4)  # the same as places in a flat (base=4, successor=5) table
 
 
-def _successors(bases: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.append(bases[1:], np.uint8(END))
-
-
 def _count_edges(bases: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Count how often each base is followed by each vertex, shape (base=4, successor=5)."""
-    return np.bincount(5 * bases + _successors(bases), minlength=4 * 5).reshape(4, 5)
+    """Count how often each base is followed by each vertex, shape (sequence, 4, successor=5)."""
+    n_sequences = len(bases)
+    kinds = np.full(bases.shape, END, dtype=np.intp)
+    kinds[:, :-1] = bases[:, 1:]
+    kinds += 5 * bases
+    kinds += 4 * 5 * np.arange(n_sequences)[:, None]
+    counts = np.bincount(kinds.reshape(-1), minlength=4 * 5 * n_sequences)
+    return counts.reshape(n_sequences, 4, 5)
 
 
 def _tree_weights(counts: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Count the ways to pick the edges of each tree, shape (tree=125,)."""
+    """Count the ways to pick the edges of each tree, shape (sequence, tree=125)."""
     ways = counts.astype(np.float64)
     # A base that does not occur hangs on END, in one way, or trees without it would weigh nothing.
-    ways[counts.sum(axis=1) == 0, END] = 1
-    a, c, g, t = ways.reshape(-1)[_TREE_EDGES.T]
-    weights: NDArray[np.float64] = a * c * g * t
+    ways[counts.sum(axis=2) == 0, END] = 1
+    a, c, g, t = ways.reshape(len(ways), -1).T[_TREE_EDGES.T]
+    weights: NDArray[np.float64] = (a * c * g * t).T
     return weights
 
 
@@ -92,63 +94,72 @@ def has_one_walk(bases: NDArray[np.uint8]) -> bool:
     -------
     has_one_walk : bool
     """
-    counts = _count_edges(bases)
+    counts = _count_edges(bases[None])
     possible = np.flatnonzero(_tree_weights(counts))
     if len(possible) > 1:
         return False
-    left_over = counts.copy()
+    left_over = counts[0]
     left_over[np.arange(4), _TREES[possible[0]]] -= 1
     return bool(((left_over > 0).sum(axis=1) <= 1).all())
 
 
-def order_edges(bases: NDArray[np.uint8], words: Words) -> NDArray[np.uint8]:
-    """Draw the order in which each base is left by its edges.
+def order_edges(bases: NDArray[np.uint8], words: Sequence[Words]) -> NDArray[np.uint8]:
+    """Draw the order in which each base is left by its edges, for several sequences at once.
 
     Edges are sorted by random keys. Rows with two keys alike draw all of theirs again, since any
     rule for ties would favour some order; what is left is uniform, however short the keys.
 
     Parameters
     ----------
-    bases : uint8, shape (position,)
-        Values 0 to 3, at least one.
-    words : callable
-        See `Words`. The first word of a reference draws the tree, the others the keys.
+    bases : uint8, shape (sequence, position)
+        Values 0 to 3, at least one position.
+    words : sequence of callable
+        See `Words`; one for each sequence, all for as many references. The first word of a
+        reference draws the tree, the others the keys.
 
     Returns
     -------
-    successors : uint8, shape (reference, position)
+    successors : uint8, shape (sequence, reference, position)
         The successors of A in the order of use, then those of C, G and T.
     """
     counts = _count_edges(bases)
-    edges = _list_edges(counts, np.dtype(np.uint32 if len(bases) <= _SHORT else np.uint64))
-    n_words = 1 + -(-edges.nbytes // 8)
-    drawn = words(n_words, 0)
-    last = _draw_last_edges(counts, drawn[:, 0])
-    keys = _sort_keys(edges, last, drawn[:, 1:])
+    short = bases.shape[1] <= _SHORT
+    edges = _list_edges(counts, np.dtype(np.uint32 if short else np.uint64))
+    n_words = 1 + -(-edges[0].nbytes // 8)
+    drawn = np.stack([draw_from(n_words, 0) for draw_from in words])
+    last = _draw_last_edges(counts, drawn[:, :, 0])
+    keys = _sort_keys(edges[:, None], last, drawn[:, :, 1:])
     draw = 0
     while len(tied := _find_ties(keys)):
         draw += 1
-        keys[tied] = _sort_keys(edges, last[tied], words(n_words, draw)[tied, 1:])
+        for sequence in np.unique(tied[:, 0]):
+            rows = tied[tied[:, 0] == sequence, 1]
+            again = words[sequence](n_words, draw)[rows, 1:]
+            keys[sequence, rows] = _sort_keys(edges[sequence], last[sequence, rows], again)
     return keys.astype(np.uint8) & np.uint8(2**_SUCCESSOR_BITS - 1)
 
 
 def _list_edges(counts: NDArray[np.intp], dtype: np.dtype[np.unsignedinteger[Any]]) -> _Keys:
-    """List the edges as keys without random bits, those of one kind side by side."""
+    """List edges as keys without random bits, those of one kind side by side: (sequence, edge)."""
     sources = np.arange(4, dtype=dtype) << dtype.type(8 * dtype.itemsize - _SOURCE_BITS)
     kinds = sources[:, None] | np.arange(5, dtype=dtype)
-    return np.repeat(kinds.reshape(-1), counts.reshape(-1))
+    edges = np.repeat(np.tile(kinds.reshape(-1), len(counts)), counts.reshape(-1))
+    return edges.reshape(len(counts), -1)
 
 
 def _draw_last_edges(counts: NDArray[np.intp], words: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Draw the edges by which bases are left last, as places in the list (reference, base=4)."""
-    cumulative = _tree_weights(counts).cumsum()
-    fractions = (words >> np.uint64(11)) * 2.0**-53
-    trees = np.searchsorted(cumulative, fractions * cumulative[-1], side="right")
+    """Draw the edges by which bases are left last, as places in a list (sequence, reference, 4)."""
+    cumulative = _tree_weights(counts).cumsum(axis=1)
+    drawn = (words >> np.uint64(11)) * 2.0**-53 * cumulative[:, -1:]
+    trees = (cumulative[:, None] <= drawn[:, :, None]).sum(axis=2)
     # Edges of one kind are alike, so any of them will do. There is one to END, which is last
     # anyway; a base that does not occur is given that one.
-    places = counts.cumsum().reshape(counts.shape) - 1
-    places[:, END] = places[counts[:, END].argmax(), END]
-    last: NDArray[np.intp] = places.reshape(-1)[_TREE_EDGES[trees]]
+    places = counts.reshape(len(counts), -1).cumsum(axis=1).reshape(counts.shape) - 1
+    sequences = np.arange(len(counts))
+    final = counts[:, :, END].argmax(axis=1)
+    places[:, :, END] = places[sequences, final, END][:, None]
+    flat = places.reshape(len(counts), -1)
+    last: NDArray[np.intp] = flat[sequences[:, None, None], _TREE_EDGES[trees]]
     return last
 
 
@@ -156,15 +167,15 @@ def _sort_keys(edges: _Keys, last: NDArray[np.intp], words: NDArray[np.uint64]) 
     """Give edges random bits, the last ones the highest, and sort them where the words are."""
     n_bits = 8 * edges.itemsize - _SOURCE_BITS
     random = edges.dtype.type(2**n_bits - 2**_SUCCESSOR_BITS)
-    keys = words.view(edges.dtype)[:, : len(edges)]
+    keys = words.view(edges.dtype)[..., : edges.shape[-1]]
     keys &= random
-    keys[np.arange(len(keys))[:, None], last] = random
+    np.put_along_axis(keys, last, random, axis=-1)
     keys |= edges
-    keys.sort(axis=1)
+    keys.sort(axis=-1)
     return keys
 
 
 def _find_ties(keys: _Keys) -> NDArray[np.intp]:
-    """List the rows in which two edges out of a base have the same random bits."""
-    differences = keys[:, 1:] ^ keys[:, :-1]
-    return np.flatnonzero((differences < 2**_SUCCESSOR_BITS).any(axis=1))
+    """List the (sequence, reference) in which two edges out of a base have the same bits."""
+    differences = keys[..., 1:] ^ keys[..., :-1]
+    return np.argwhere((differences < 2**_SUCCESSOR_BITS).any(axis=-1))

@@ -22,6 +22,7 @@ from seqlift.sequence.eulerian import END
 __all__ = [
     "Job",
     "Stream",
+    "alike_of",
     "batches",
     "for_each",
     "jobs",
@@ -33,7 +34,7 @@ __all__ = [
 
 Work = TypeVar("Work")
 
-_ROWS = 4096  # walks at once: enough to outweigh a numpy call, few enough for the cache
+_ROWS = 2048  # walks at once: enough to outweigh a numpy call, few enough for the cache
 _CELLS = 2**25  # letters held at once by long walks
 _WORDS = 2**18  # random words at once: 2 MiB
 
@@ -144,3 +145,20 @@ def rows_of(batch: list[Job]) -> Iterator[tuple[Job, slice]]:
     for job in batch:
         start, stop = stop, stop + job.n_references
         yield job, slice(start, stop)
+
+
+def alike_of(batch: list[Job]) -> Iterator[tuple[list[Job], slice]]:
+    """Gather jobs that follow each other and are of one shape, with their rows.
+
+    What is done for several jobs in one call of numpy leaves the interpreter to other threads.
+    """
+    group: list[Job] = []
+    first = 0
+    for job, rows in rows_of(batch):
+        is_too_much = (rows.stop - first) * job.length > _WORDS
+        if group and (is_too_much or job[1:] != group[0][1:]):
+            yield group, slice(first, rows.start)
+            group, first = [], rows.start
+        group.append(job)
+    if group:
+        yield group, slice(first, rows.stop)

@@ -14,7 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from seqlift.errors import UsageError
 from seqlift.sequence.eulerian import END, has_one_walk, order_edges
-from seqlift.sequence.jobs import Job, batches, for_each, jobs, open_stream, rows_of, runs, split
+from seqlift.sequence.jobs import (
+    Job,
+    alike_of,
+    batches,
+    for_each,
+    jobs,
+    open_stream,
+    rows_of,
+    runs,
+    split,
+)
 from seqlift.sequence.klet import has_one_klet_walk, klet_graph, order_klets
 from seqlift.sequence.onehot import (
     from_indices,
@@ -218,10 +228,13 @@ def _walk_bases(regions: NDArray[np.uint8], batch: list[Job], seed: int) -> _Wal
     successors = np.full((n_rows, batch[0].length), END, dtype=np.uint8)
     first_edges = np.zeros((n_rows, 5), dtype=np.intp)
     starts = np.empty(n_rows, dtype=np.uint8)
+    for alike, rows in alike_of(batch):
+        bases = np.stack([regions[job.region, job.start : job.stop] for job in alike])
+        streams = [open_stream("dinucleotide", seed, regions[job.region], job) for job in alike]
+        ordered = order_edges(bases, [stream.words for stream in streams])
+        successors[rows, : bases.shape[1]] = ordered.reshape(-1, bases.shape[1])
     for job, rows in rows_of(batch):
         bases = regions[job.region, job.start : job.stop]
-        stream = open_stream("dinucleotide", seed, regions[job.region], job)
-        successors[rows, : job.length] = order_edges(bases, stream.words)
         first_edges[rows, 1:] = np.bincount(bases, minlength=4).cumsum()
         starts[rows] = bases[0]
     walks = walk_bases(successors, first_edges, starts)

@@ -39,7 +39,7 @@ def random_words(n_references, seed=0, mask=2**64 - 1):
 def shuffle(sequence, n_references, words):
     edges = np.repeat(first_edges(sequence)[None], n_references, axis=0)
     starts = np.repeat(indices(sequence[0]), n_references)
-    return spell(walk_bases(order_edges(indices(sequence), words), edges, starts))
+    return spell(walk_bases(order_edges(indices(sequence)[None], [words])[0], edges, starts))
 
 
 # The first word draws the tree; its extremes must draw a possible one.
@@ -64,7 +64,7 @@ def test_edges_are_only_put_in_order(seed):
         sorted(ord(b) for a, b in zip(sequence, sequence[1:] + "~", strict=True) if a == base)
         for base in "ACGT"
     ]
-    for row in order_edges(indices(sequence), random_words(3, seed)):
+    for row in order_edges(indices(sequence)[None], [random_words(3, seed)])[0]:
         letters = np.frombuffer(b"ACGT~", dtype=np.uint8)[row]
         by_base = np.split(letters, first_edges(sequence)[1:4])
         assert [sorted(edges.tolist()) for edges in by_base] == expected
@@ -118,5 +118,16 @@ def test_only_rows_with_a_tie_are_drawn_again():
     expected = plain(9, 0)
     expected[[1, 3], 1:] = plain(9, 1)[[1, 3], 1:]
     np.testing.assert_array_equal(
-        order_edges(bases, words), order_edges(bases, lambda n, draw: expected.copy())
+        order_edges(bases[None], [words]),
+        order_edges(bases[None], [lambda n, draw: expected.copy()]),
     )
+
+
+def test_sequences_side_by_side_are_ordered_as_alone():
+    bases = np.stack([indices("ACGTACGTTG"), indices("TTTTTCCCCC"), indices("GATTACAGAT")])
+    words = [random_words(4, 1), random_words(4, 2), coarse(32)(4)]
+    together = order_edges(bases, words)
+    for i in range(3):
+        np.testing.assert_array_equal(
+            together[i], order_edges(bases[i : i + 1], words[i : i + 1])[0]
+        )
