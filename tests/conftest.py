@@ -8,9 +8,13 @@ import sys
 # Before torch and numpy read it, once: small operators are slower on two threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("unhurried")
 
 
 class ByCapture(LoadScopeScheduling):

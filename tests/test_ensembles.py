@@ -157,6 +157,7 @@ def test_a_model_of_both_strands_has_no_asymmetry():
     assert float(asymmetry.max()) < 1e-9
 
 
+@pytest.mark.large
 def test_strands_of_an_ensemble_in_compiled_code():
     models = [model_of(seed) for seed in range(2)]
     one_hot, references = with_shuffles(4, 6, LENGTH)

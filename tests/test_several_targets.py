@@ -89,6 +89,7 @@ def test_each_takes_the_references_that_it_needs(captured):
     assert min(min(count) for count in counts) == 5 < max(max(count) for count in counts)
 
 
+@pytest.mark.large
 def test_in_compiled_code(captured):
     assert_each_as_alone(captured, compile="on", batch_size=36)
 

@@ -44,7 +44,7 @@ SCHEMES = (
 )
 MODEL_HELP = (
     "A .pt2, TorchScript, ONNX or Keras file; package.module:factory or an architecture (bpnet, "
-    "chrombpnet, basset, deepsea, beluga), with --weights."
+    "basepairnet, chrombpnet, basset, deepsea, beluga), with --weights."
 )
 RULE_SETS = ("rescale", "reveal-cancel", "genomics")
 METHODS = (

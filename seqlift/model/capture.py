@@ -152,10 +152,25 @@ def _plain_program(
     _require_length(found.length, length)
     fixed = found.length if isinstance(found.length, int) else length
     if isinstance(model, Imported):
-        return _export(arrange_imported(model, form, found), fixed)
+        return _export_imported(model, form, found, fixed)
     _require_rows_and_length(model, found, length)
     arranged = arrange_program(model, form, found)
     return model if arranged is None else _export(arranged, fixed)
+
+
+def _export_imported(
+    model: Imported, form: InputForm, found: SequenceInput, length: int | None
+) -> ExportedProgram:
+    """Export a model of another library; what it says of its rows may be of its example alone."""
+    try:
+        return _export(arrange_imported(model, form, found), length)
+    except CaptureError as error:
+        if not isinstance(found.rows, int):
+            raise
+        raise ShapeError(
+            f"the model takes exactly {found.rows} sequences at a time; save it again with a batch "
+            "of any size (in torch.onnx.export: dynamic_shapes, or dynamic_axes)"
+        ) from error
 
 
 def _export_module(model: nn.Module, length: int | None, form: InputForm) -> ExportedProgram:

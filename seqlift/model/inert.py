@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["read_inert", "tensors_of_modules"]
+__all__ = ["numbers_of_modules", "read_inert", "tensors_of_modules"]
 
 # What a pickled tensor is made of; none of these runs anything of its arguments.
 HARMLESS: dict[tuple[str, str], Callable[..., Any]] = {
@@ -161,3 +161,14 @@ def _tensors(found: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
                 yield f"{prefix}{name}", value
     for name, module in (state.get("_modules") or {}).items():
         yield from _tensors(module, f"{prefix}{name}.")
+
+
+def numbers_of_modules(found: Any, prefix: str = "") -> dict[str, int]:
+    """Return the integers that a module read inert has as attributes, by their dotted names."""
+    state = found.state if isinstance(found, _Inert) else None
+    if not isinstance(state, Mapping):
+        return {}
+    numbers = {f"{prefix}{k}": v for k, v in state.items() if type(v) is int}
+    for name, module in (state.get("_modules") or {}).items():
+        numbers |= numbers_of_modules(module, f"{prefix}{name}.")
+    return numbers

@@ -74,7 +74,7 @@ def load_model(
         A file: ``.pt2``, TorchScript, ONNX, Keras (``.keras`` or ``.h5``), or a pickled module. Or
         ``package.module:factory`` or ``file.py:factory``, a function (or class) that returns the
         module; modules are also looked for in the current directory. Or one of our own
-        architectures: bpnet, chrombpnet, basset, deepsea, beluga.
+        architectures: bpnet, basepairnet, chrombpnet, basset, deepsea, beluga.
     weights : str or path, optional
         With a factory or an architecture: safetensors, a state dict, a checkpoint (Lightning's
         too) or a pickled module, of which only the tensors are read; for bpnet and chrombpnet also

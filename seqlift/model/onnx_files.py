@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+from torch import fx
+
 from seqlift.errors import ModelLoadError
 from seqlift.model.arranging import Imported
 from seqlift.model.quiet import first_line, quiet
+
+# The newest version of ONNX's operators that the converter knows nearly all of.
+OPERATORS = 17
 
 __all__ = ["is_onnx", "load_onnx"]
 
@@ -33,12 +40,17 @@ def load_onnx(path: Path) -> Imported:
         If the extra is not installed, the file is damaged, or it has operators that the converter
         does not know.
     """
-    onnx, onnx2torch = _import(path)
+    onnx = _import(path)
     try:
         with quiet():
             model = onnx.load(path)
             onnx.checker.check_model(model)
-            module = onnx2torch.convert(model)
+            module = _fix_slices(_convert(_folded(model)))
+    except NotImplementedError as error:
+        raise ModelLoadError(
+            f"{path} cannot be converted from ONNX: {first_line(error)}; save it with older "
+            f"operators (torch.onnx.export(..., opset_version={OPERATORS})), or with torch.export"
+        ) from error
     except Exception as error:  # the parser and the converter raise many kinds
         raise ModelLoadError(
             f"{path} cannot be converted from ONNX: {first_line(error) or type(error).__name__}"
@@ -48,17 +60,77 @@ def load_onnx(path: Path) -> Imported:
     return Imported(module.eval(), inputs, lambda module, values: module(*values))
 
 
-def _import(path: Path) -> tuple[Any, Any]:
+def _folded(model: Any) -> Any:  # noqa: ANN401
+    """Compute what follows from the sizes that are known, which the converter cannot."""
+    import onnxslim
+
+    try:
+        return onnxslim.slim(model)
+    except Exception:  # of many kinds; most models can be converted as they are
+        return model
+
+
+def _fix_slices(module: fx.GraphModule) -> fx.GraphModule:
+    """Make numbers of the constants in slices, which torch.export takes for anything."""
+    for node in list(module.graph.nodes):
+        layer = module.get_submodule(node.target) if node.op == "call_module" else None
+        if type(layer).__name__ != "OnnxSlice" or node.kwargs:
+            continue
+        x, *constants = node.args
+        if any(constant is not None and constant.op != "get_attr" for constant in constants):
+            continue
+        lists = [c and operator.attrgetter(c.target)(module).tolist() for c in constants]
+        with module.graph.inserting_before(node):
+            node.replace_all_uses_with(_sliced(module.graph, x, *lists))
+        module.graph.erase_node(node)
+    module.recompile()
+    return module
+
+
+def _sliced(
+    graph: fx.Graph,
+    x: fx.Node,
+    starts: list[int],
+    ends: list[int],
+    axes: list[int] | None = None,
+    steps: list[int] | None = None,
+) -> fx.Node:
+    """Slice axis by axis; one backwards is flipped first, which counts from the other end."""
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        axis, step = axes[i] if axes else i, steps[i] if steps else 1
+        if step < 0:
+            x = graph.call_function(torch.flip, (x, [axis]))
+            start, end, step = -start - 1, -end - 1, -step
+        x = graph.call_function(torch.ops.aten.slice.Tensor, (x, axis, start, end, step))
+    return x
+
+
+def _convert(model: Any) -> fx.GraphModule:  # noqa: ANN401
+    """Convert a model, first to an older version of the operators where theirs are too new."""
+    import onnx2torch
+    from onnx.version_converter import convert_version
+
+    try:
+        return onnx2torch.convert(model)  # type: ignore[no-any-return]
+    except NotImplementedError as error:
+        try:
+            return onnx2torch.convert(convert_version(model, OPERATORS))  # type: ignore[no-any-return]
+        except Exception:  # the first error says what is missing
+            raise error from None
+
+
+def _import(path: Path) -> ModuleType:
     try:
         import onnx
+        import onnxslim  # noqa: F401
 
         with _without_torchvision():
-            import onnx2torch
+            import onnx2torch  # noqa: F401
     except ImportError as error:
         raise ModelLoadError(
             f"{path} is an ONNX model, which needs the extra: pip install 'seqlift[onnx]'"
         ) from error
-    return onnx, onnx2torch
+    return onnx
 
 
 @contextlib.contextmanager

@@ -25,7 +25,15 @@ from seqlift.model.quiet import first_line, quiet
 
 __all__ = ["Script", "load_script"]
 
-# Operators on numbers and lists, which torch has for TorchScript alone.
+
+def _divide(value: Any, other: Any, rounding_mode: str | None = None) -> Any:
+    if rounding_mode is None:
+        return value / other
+    return value // other if rounding_mode == "floor" or value * other >= 0 else -(-value // other)
+
+
+# Operators on numbers and lists, which torch has for TorchScript alone; and those on tensors that
+# tracing writes for arithmetic with sizes.
 ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "aten::__and__": operator.and_,
     "aten::__contains__": operator.contains,
@@ -36,11 +44,12 @@ ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "aten::Int": lambda value: value if isinstance(value, torch.SymInt) else int(value),
     "aten::IntImplicit": lambda value: value,
     "aten::ScalarImplicit": lambda value: value,
-    "aten::add": operator.add,
+    "aten::add": lambda value, other, alpha=1: value + alpha * other,
     "aten::ceil": math.ceil,
-    "aten::div": operator.truediv,
+    "aten::div": _divide,
     "aten::eq": operator.eq,
     "aten::floor": math.floor,
+    "aten::floor_divide": operator.floordiv,
     "aten::floordiv": operator.floordiv,
     "aten::ge": operator.ge,
     "aten::gt": operator.gt,
@@ -51,7 +60,7 @@ ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "aten::neg": operator.neg,
     "aten::pow": operator.pow,
     "aten::remainder": operator.mod,
-    "aten::sub": operator.sub,
+    "aten::sub": lambda value, other, alpha=1: value - alpha * other,
     "prim::max": max,
     "prim::min": min,
 }
@@ -115,6 +124,7 @@ class Script(nn.Module):
             for argument in frozen.forward.schema.arguments[1:]
         }
         self._constants: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
         self._keep_tensors(graph)
 
     def _keep_tensors(self, block: Any) -> None:
@@ -123,7 +133,10 @@ class Script(nn.Module):
             for inner in node.blocks():
                 self._keep_tensors(inner)
             value = node.output().toIValue() if node.kind() == "prim::Constant" else None
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and value.dim() == 0 and not value.is_floating_point():
+                # What tracing makes of an integer; sizes are computed with it.
+                self._numbers[node.output().debugName()] = int(value)
+            elif isinstance(value, Tensor):
                 name = f"weight_{len(self._constants)}"
                 self._constants[node.output().debugName()] = name
                 self.register_buffer(name, value.detach())
@@ -170,7 +183,10 @@ class Script(nn.Module):
 
     def _value(self, node: Any, kind: str, inputs: list[Any]) -> Any:
         if kind == "prim::Constant":
-            name = self._constants.get(node.output().debugName())
+            output = node.output().debugName()
+            if output in self._numbers:
+                return self._numbers[output]
+            name = self._constants.get(output)
             return node.output().toIValue() if name is None else getattr(self, name)
         if kind in ON_VALUES:
             return ON_VALUES[kind](inputs)
@@ -204,6 +220,10 @@ def _call(node: Any, kind: str, inputs: list[Any]) -> Any:
     given = dict(zip((argument.name for argument in schema.arguments), inputs, strict=True))
     positional = [given[a.name] for a in schema.arguments if not a.kwarg_only]
     named = {a.name: given[a.name] for a in schema.arguments if a.kwarg_only}
+    tensors = [a.type.kind() == "TensorType" for a in schema.arguments if not a.kwarg_only]
+    for i, is_tensor in enumerate(tensors):
+        if is_tensor and isinstance(positional[i], bool | int):
+            positional[i] = torch.tensor(positional[i])
     return overload(*positional, **named)
 
 

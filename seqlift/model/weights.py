@@ -11,10 +11,17 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from seqlift.errors import ModelLoadError
-from seqlift.model.inert import read_inert, tensors_of_modules
+from seqlift.model.inert import numbers_of_modules, read_inert, tensors_of_modules
 from seqlift.model.quiet import first_line, quiet
 
-__all__ = ["fill", "holds_weights_alone", "is_safetensors", "read_plain", "read_weights"]
+__all__ = [
+    "fill",
+    "holds_weights_alone",
+    "is_safetensors",
+    "read_numbers",
+    "read_plain",
+    "read_weights",
+]
 
 ORDER = (".weight", ".bias", ".running_mean", ".running_var", ".num_batches_tracked")
 
@@ -93,6 +100,21 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             "save the weights with torch.save(model.state_dict(), ...)"
         )
     return weights
+
+
+def read_numbers(path: Path) -> Mapping[str, int]:
+    """Read the integers that a pickled module has beside its weights, by their dotted names.
+
+    Parameters
+    ----------
+    path : Path
+        What `read_weights` reads; all but a pickled module have none.
+
+    Returns
+    -------
+    mapping of str to int
+    """
+    return {} if is_safetensors(path) else numbers_of_modules(_read_safely(path))
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Tensor]:

@@ -40,8 +40,8 @@ CASES = [
 ]
 COMPILED_CASES = [
     ("compiled", "batch norm"),
-    ("compiled", "multi-head attention"),
-    ("compiled float32", "residual"),
+    pytest.param("compiled", "multi-head attention", marks=pytest.mark.large),
+    pytest.param("compiled float32", "residual", marks=pytest.mark.large),
     ("compiled bfloat16", "residual"),
 ]
 N_REFERENCES = 4

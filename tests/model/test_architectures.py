@@ -29,6 +29,7 @@ def small_chrombpnet() -> ChromBPNet:
 MODELS = {
     "bpnet": (small_bpnet, 48, "counts"),
     "bpnet with control": (lambda: small_bpnet(n_control_tracks=2), 48, "profile"),
+    "basepairnet": (lambda: small_bpnet(activates_sums=True), 48, "counts"),
     "chrombpnet": (small_chrombpnet, 48, "counts"),
     "basset": (lambda: basset(3), 600, "1"),
     "deepsea": (lambda: deepsea(2), 1000, "1"),
@@ -95,6 +96,32 @@ def test_a_trained_model_has_the_same_scores_in_every_form(name, tmp_path, monke
         torch.testing.assert_close(scores(one, target, length), expected, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [n for n in MODELS if n not in LARGE])
+def test_a_trained_model_has_the_same_scores_in_other_formats(name, tmp_path):
+    """As TorchScript and as ONNX, which compute where to trim from the sequence's size."""
+    pytest.importorskip("onnx")  # the converter itself is not to be imported here
+    make, length, target = MODELS[name]
+    torch.manual_seed(1)
+    model = train(make(), length)
+    example = (torch.zeros(2, 4, length),)
+    script, onnx = tmp_path / "script.pt", tmp_path / "model.onnx"
+    torch.jit.trace(model, example, strict=False).save(script)
+    values = ("sequence", "profile", "counts")
+    torch.onnx.export(
+        model, example, onnx, dynamo=False, input_names=values[:1], output_names=values[1:],
+        dynamic_axes={value: {0: "batch"} for value in values},
+    )  # fmt: skip
+    expected = scores(model, target, length)
+    of_onnx = {"counts": "1.0", "profile": "0.profile"}[target]  # which has no names of outputs
+    forms = [(script, target), (onnx, of_onnx)]
+    if "control" in name:  # zeros for a batch of any size are more than the converter can follow
+        forms.pop()
+    for path, named in forms:
+        found = scores(load_model(path), named, length)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-9)
+
+
 def test_a_profile_reaches_no_padding_and_counts_are_of_what_it_sees():
     """A window's predictions are those of a longer one around it."""
     torch.manual_seed(2)
@@ -151,6 +178,84 @@ def test_files_of_chrombpnet(tmp_path):
             torch.testing.assert_close(found[head], value)
     message = refusal("chrombpnet", weights=tmp_path / "bias.h5")
     assert "has no layer wo_bias_bpnet_1st_conv, which ChromBPNet's files have" in message
+
+
+BPNET_LAYERS = {
+    "main_conv_0": (7, 4, 5),
+    "main_dil_conv_1": (3, 5, 5),
+    "main_dil_conv_2": (3, 5, 5),
+}
+BPNET_LAYERS |= {"main_profile_head": (9, 5, 2), "profile_predictions": (1, 4, 2)}
+BPNET_LAYERS |= {"main_counts_head": (5, 1), "logcounts_predictions": (3, 1)}
+BPNET_LAYERS |= {"profile_bias_module": (1, 2, 2)}
+
+
+def write_bpnet(path, layers=BPNET_LAYERS) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    found = {name: (rng.normal(size=s), rng.normal(size=s[-1])) for name, s in layers.items()}
+    with h5py.File(path, "w") as file:
+        for name, (kernel, bias) in found.items():
+            file[f"model_weights/{name}/{name}/kernel:0"] = kernel
+            file[f"model_weights/{name}/{name}/bias:0"] = bias
+    return found
+
+
+def valid(x, layer, dilation=1):
+    """A convolution without padding, Keras's way, by its definition: x is (position, channel)."""
+    kernel, bias = layer
+    n = len(x) - (len(kernel) - 1) * dilation
+    return bias + sum(x[i * dilation : i * dilation + n] @ kernel[i] for i in range(len(kernel)))
+
+
+def test_files_of_bpnet(tmp_path):
+    """The layers that bpnet-refactor writes, followed without padding and with control zeros."""
+    layers = write_bpnet(tmp_path / "bpnet.h5")
+    one_hot, _ = with_shuffles(1, 1, 48)
+    sums = valid(one_hot[0].numpy().T, layers["main_conv_0"])
+    for i in (1, 2):
+        found = valid(np.maximum(sums, 0), layers[f"main_dil_conv_{i}"], 2**i)
+        sums = found + sums[2**i : -(2**i)]
+    seen = np.maximum(sums, 0)
+    kernel, bias = layers["profile_predictions"]
+    profile = valid(seen, layers["main_profile_head"]) @ kernel[0, :2] + bias
+    kernel, bias = layers["main_counts_head"]
+    total = seen.mean(0) @ kernel + bias
+    counts = total @ layers["logcounts_predictions"][0][:1] + layers["logcounts_predictions"][1]
+    for name in ("bpnet", "basepairnet"):
+        found = load_model(name, weights=tmp_path / "bpnet.h5").model.double()(one_hot.double())
+        np.testing.assert_allclose(found["profile"][0].detach(), profile.T, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(found["counts"][0].detach(), counts, rtol=1e-5)
+
+
+def test_files_that_are_nearly_of_bpnet(tmp_path):
+    path = tmp_path / "odd.h5"
+    write_bpnet(path, {k: v for k, v in BPNET_LAYERS.items() if k != "main_counts_head"})
+    assert "has no layer main_counts_head, which BPNet's files have" in refusal(
+        "bpnet", weights=path
+    )
+    write_bpnet(path, BPNET_LAYERS | {"second_profile_head": (1, 2, 2)})
+    message = refusal("bpnet", weights=path)
+    assert (
+        message
+        == f"{path} has a layer second_profile_head, which a BPNet of one task does not have"
+    )
+
+
+def test_a_pickled_module_says_its_trimming_itself(tmp_path):
+    torch.manual_seed(9)
+    x = torch.randn(1, 4, 60)
+    model = small_bpnet(trimming=15).eval()
+    parts = (
+        small_bpnet(n_outputs=1, trimming=14),
+        small_bpnet(n_outputs=1, n_layers=1, trimming=11),
+    )
+    for name, module in (("bpnet", model), ("chrombpnet", ChromBPNet(*parts).eval())):
+        torch.save(module, tmp_path / "module.pt")
+        found = load_model(name, weights=tmp_path / "module.pt").model
+        torch.testing.assert_close(found(x), module(x))
+    torch.save(model, tmp_path / "module.pt")
+    told = load_model("bpnet", weights=tmp_path / "module.pt", model_args={"trimming": "20"})
+    assert told.model(x)["profile"].shape[2] == 60 - 2 * 20
 
 
 def refusal(source, **options) -> str:
@@ -245,6 +350,24 @@ def test_bpnet_lites_models_predict_and_score_the_same(bpnetlite, tmp_path, n_co
             )  # fmt: skip
             off = (found.hypothetical - expected).abs().max() / expected.abs().max()
             assert float(off) < 1e-5, (target, float(off))
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("n_control_tracks", [0, 2])
+def test_bpnet_lites_basepairnet_predicts_the_same(bpnetlite, tmp_path, n_control_tracks):
+    from bpnetlite.bpnet import BasePairNet
+
+    torch.manual_seed(8)
+    theirs = BasePairNet(
+        n_filters=8, n_layers=2, n_control_tracks=n_control_tracks, trimming=53, verbose=False
+    ).eval()
+    torch.save(theirs.state_dict(), tmp_path / "state.pt")
+    ours = load_model("basepairnet", weights=tmp_path / "state.pt").model
+    x = with_shuffles(2, 1, 140)[0].float()
+    control = torch.zeros(2, n_control_tracks, 140) if n_control_tracks else None
+    profile, counts = theirs(x, control)
+    torch.testing.assert_close(ours(x)["profile"], profile)
+    torch.testing.assert_close(ours(x)["counts"], counts)
 
 
 @pytest.mark.bench

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from seqlift.convert import convert
-from seqlift.errors import ModelLoadError, OutputError
+from seqlift.errors import ModelLoadError, OutputError, ShapeError
 from seqlift.model.capture import capture
 from seqlift.model.inert import read_inert
 from seqlift.model.load import load_model
@@ -322,6 +322,26 @@ def test_onnx(tmp_path, layout):
     loaded = load_model(path)
     assert loaded.format == "ONNX"
     torch.testing.assert_close(answers(loaded, None)[0], net(example()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_of_a_fixed_number_of_rows(tmp_path):
+    class Flat(nn.Module):
+        def forward(self, x):
+            return x.reshape(3, -1)
+
+    pytest.importorskip("onnx")
+    for rows, path in ((3, tmp_path / "three.onnx"), (1, tmp_path / "one.onnx")):
+        net = Flat() if rows == 3 else nn.Sequential(nn.Flatten(), nn.Linear(4 * 6, 1))
+        torch.onnx.export(net, (torch.zeros(rows, 4, 6),), path, dynamo=False)
+    with pytest.raises(ShapeError) as caught:
+        capture(load_model(tmp_path / "three.onnx").model)
+    assert str(caught.value) == (
+        "the model takes exactly 3 sequences at a time; save it again with a batch of any size (in "
+        "torch.onnx.export: dynamic_shapes, or dynamic_axes)"
+    )
+    # What was saved with one row, and computes with any, is taken as it is.
+    assert capture(load_model(tmp_path / "one.onnx").model).length == 6
 
 
 def test_damaged_onnx(tmp_path):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlift.errors import SequenceError, UsageError
@@ -53,7 +53,6 @@ def test_what_are_no_frequencies(background, found):
     assert str(caught.value) == f"found background ({found}); {EXPECTED}: divide them by their sum"
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("ACGTN", min_size=9, max_size=9), min_size=1, max_size=6))
 def test_bases_are_counted_without_n(sequences):
     counts = count_bases(encode_many(sequences))

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from seqlift.sequence.klet import draw_tree, has_one_klet_walk, klet_graph, order_klets
 from seqlift.sequence.onehot import encode, to_indices
 
-unhurried = settings(deadline=None, max_examples=60)
+sixty_examples = settings(max_examples=60)
 
 
 def graph_of(sequence, k):
@@ -43,7 +43,7 @@ def test_a_graph_by_hand():
     assert graph.counts.tolist() == [[0, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
 
 
-@unhurried
+@sixty_examples
 @given(st.text("ACGT", min_size=12, max_size=60), st.integers(2, 12))
 def test_vertices_are_words_in_alphabetical_order(sequence, k):
     words = [sequence[i : i + k - 1] for i in range(len(sequence) - k + 2)]
@@ -92,7 +92,7 @@ def test_trees_come_by_their_weight(sequence, k):
     assert chisquare([drawn[tree] for tree in weight_of], expected).pvalue > 0.001
 
 
-@unhurried
+@sixty_examples
 @given(st.text("ACGT", min_size=30, max_size=200) | st.text("AC", min_size=30), st.integers(2, 6))
 def test_every_tree_leads_to_the_root(sequence, k):
     graph = graph_of(sequence, k)

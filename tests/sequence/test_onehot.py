@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlift.errors import SequenceError
@@ -16,7 +16,6 @@ from seqlift.sequence.onehot import (
 )
 
 DNA = st.text("ACGTN", max_size=60)
-unhurried = settings(deadline=None)  # a busy machine is no failure
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 EXPECTED = (
     "; expected one-hot DNA of shape (…, 4, position), bases A C G T, with one 1 in a column, "
@@ -36,7 +35,6 @@ def test_bases_are_rows_in_the_order_a_c_g_t():
     assert one_hot.tolist() == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0]]
 
 
-@unhurried
 @given(DNA)
 def test_decode_undoes_encode(sequence):
     one_hot = encode(sequence)
@@ -45,7 +43,6 @@ def test_decode_undoes_encode(sequence):
     assert decode(one_hot) == sequence
 
 
-@unhurried
 @given(DNA)
 def test_case_does_not_matter(sequence):
     np.testing.assert_array_equal(encode(sequence.lower()), encode(sequence))
@@ -68,7 +65,6 @@ def test_other_characters_are_named_with_their_position(character):
     )
 
 
-@unhurried
 @given(st.lists(st.text("ACGTN", min_size=7, max_size=7), max_size=5))
 def test_many_are_each_encoded_alone(sequences):
     many = encode_many(sequences)
@@ -100,7 +96,6 @@ def test_decode_takes_one_sequence():
     )
 
 
-@unhurried
 @given(st.lists(st.text("ACGTN", min_size=4, max_size=4), min_size=1, max_size=3))
 def test_indices_and_one_hot_are_the_same_thing(sequences):
     one_hot = encode_many(sequences)
@@ -113,7 +108,6 @@ def test_indices_and_one_hot_are_the_same_thing(sequences):
     assert (room[..., [0, -1]] == 7).all()
 
 
-@unhurried
 @given(DNA)
 def test_reverse_complement_is_that_of_the_letters(sequence):
     reversed_ = reverse_complement(encode(sequence))

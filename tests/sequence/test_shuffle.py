@@ -34,7 +34,7 @@ def three_let_shuffle(sequence, n_references, *, seed, n_threads=1):
 SHUFFLES = [dinucleotide_shuffle, mononucleotide_shuffle, three_let_shuffle]
 every_shuffle = pytest.mark.parametrize("make", SHUFFLES, ids=lambda make: make.__name__)
 DNA = st.text("ACGT", max_size=40) | st.text("ACGTN", max_size=40) | st.text("AN", max_size=9)
-unhurried = settings(deadline=None, max_examples=60)  # a busy machine is no failure
+sixty_examples = settings(max_examples=60)
 
 
 def spell(references):
@@ -179,7 +179,7 @@ def test_letters_are_permuted_uniformly_across_n():
     assert p_of_uniform(drawn, possible) > 0.001
 
 
-@unhurried
+@sixty_examples
 @given(DNA, st.integers())
 def test_ends_pairs_and_ns_are_kept(sequence, seed):
     for shuffled in spell(dinucleotide_shuffle(encode(sequence), 3, seed=seed)):
@@ -190,7 +190,7 @@ def test_ends_pairs_and_ns_are_kept(sequence, seed):
             assert pair_counts(run) == pair_counts(original)
 
 
-@unhurried
+@sixty_examples
 @given(DNA, st.integers())
 def test_letters_and_ns_are_kept(sequence, seed):
     for shuffled in spell(mononucleotide_shuffle(encode(sequence), 3, seed=seed)):
@@ -198,7 +198,7 @@ def test_letters_and_ns_are_kept(sequence, seed):
         assert Counter(shuffled) == Counter(sequence)
 
 
-@unhurried
+@sixty_examples
 @given(DNA | st.text("AC", max_size=40), st.integers(2, 9), st.integers())
 def test_klets_of_every_run_are_kept(sequence, k, seed):
     for shuffled in spell(klet_shuffle(encode(sequence), 3, k=k, seed=seed)):
@@ -256,7 +256,7 @@ def test_long_runs_keep_their_pairs_and_are_well_mixed(length):
 
 
 @every_shuffle
-@unhurried
+@sixty_examples
 @given(sequences=st.lists(st.text("ACGTN", min_size=23, max_size=23), min_size=1, max_size=5))
 def test_a_sequence_does_not_see_its_neighbours(make, sequences):
     together = make(encode_many(sequences), 3, seed=7)
@@ -374,7 +374,7 @@ def test_only_one_hot_can_be_shuffled(make):
         make(2 * encode("ACGT"), 1, seed=0)
 
 
-@unhurried
+@sixty_examples
 @given(st.text("ACGTN", max_size=30))
 def test_dinucleotides_are_counted(sequence):
     counts = count_dinucleotides(encode(sequence))
@@ -403,13 +403,13 @@ def test_unshufflable_is_exact_on_all_short_sequences(k):
     assert wrong == []
 
 
-@unhurried
+@sixty_examples
 @given(st.text("ACGT", max_size=12) | st.text("ACN", max_size=14) | st.text("GT", max_size=14))
 def test_unshufflable_is_exact_on_longer_sequences(sequence):
     assert is_unshufflable(encode(sequence)) == has_one_shuffle(sequence)
 
 
-@unhurried
+@sixty_examples
 @given(st.text("AC", min_size=10, max_size=24) | st.text("ACG", max_size=20), st.integers(3, 7))
 def test_unshufflable_is_exact_for_klets(sequence, k):
     assert is_unshufflable(encode(sequence), k) == has_one_shuffle(sequence, k)

@@ -11,12 +11,17 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from seqlift.errors import ModelLoadError
-from seqlift.model.architectures.bpnet import bpnet_from, chrombpnet_from
-from seqlift.model.architectures.keras_weights import bpnet_weights, chrombpnet_weights
+from seqlift.model.architectures.bpnet import basepairnet_from, bpnet_from, chrombpnet_from
+from seqlift.model.architectures.keras_weights import (
+    basepairnet_weights,
+    bpnet_weights,
+    chrombpnet_weights,
+    is_basepairnet,
+)
 from seqlift.model.architectures.stacks import basset_from, beluga_from, deepsea_from
 from seqlift.model.factory import as_literal
 from seqlift.model.keras_files import is_hdf5
-from seqlift.model.weights import fill, read_weights
+from seqlift.model.weights import fill, read_numbers, read_weights
 
 __all__ = ["ARCHITECTURES", "build"]
 
@@ -24,6 +29,7 @@ Weights = Mapping[str, Tensor]
 
 ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, Weights]]] = {
     "bpnet": bpnet_from,
+    "basepairnet": basepairnet_from,
     "chrombpnet": chrombpnet_from,
     "basset": basset_from,
     "deepsea": deepsea_from,
@@ -31,7 +37,14 @@ ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, Weights]]] = {
 }
 FROM_KERAS: dict[str, Callable[[Path], Weights]] = {
     "bpnet": bpnet_weights,
+    "basepairnet": basepairnet_weights,
     "chrombpnet": chrombpnet_weights,
+}
+# What modules of these architectures, pickled whole, say themselves: by the argument.
+TRIMMING = {
+    "bpnet": {"trimming": "trimming"},
+    "basepairnet": {"trimming": "trimming"},
+    "chrombpnet": {"trimming": "accessibility.trimming", "bias_trimming": "bias.trimming"},
 }
 
 
@@ -43,7 +56,8 @@ def build(name: str, weights: Path, arguments: Mapping[str, str]) -> nn.Module:
     name : str
         A key of `ARCHITECTURES`.
     weights : Path
-        What `read_weights` reads; for bpnet and chrombpnet also ChromBPNet's ``.h5``.
+        What `read_weights` reads; for bpnet, basepairnet and chrombpnet also the ``.h5`` of BPNet
+        and ChromBPNet. One that BPNet wrote makes a basepairnet whichever of the two is asked for.
     arguments : mapping of str to str
         What the weights do not say, such as ``trimming``.
 
@@ -58,7 +72,13 @@ def build(name: str, weights: Path, arguments: Mapping[str, str]) -> nn.Module:
         If the weights are not those of the architecture, or an argument is not one of its.
     """
     given = {key: as_literal(text) for key, text in arguments.items()}
+    if name == "bpnet" and weights.is_file() and is_hdf5(weights) and is_basepairnet(weights):
+        name = "basepairnet"
     found = _read(name, weights)
+    if TRIMMING.get(name) and not is_hdf5(weights):
+        numbers = read_numbers(weights)
+        said = {k: numbers[v] for k, v in TRIMMING[name].items() if v in numbers}
+        given = said | given
     try:
         module, renamed = ARCHITECTURES[name](found, **given)
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:

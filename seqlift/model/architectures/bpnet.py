@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from seqlift.errors import ShapeError
 
-__all__ = ["BPNet", "ChromBPNet", "bpnet_from", "chrombpnet_from"]
+__all__ = ["BPNet", "ChromBPNet", "basepairnet_from", "bpnet_from", "chrombpnet_from"]
 
 Weights = Mapping[str, Tensor]
 
 
 class BPNet(nn.Module):
-    """BPNet, as ChromBPNet and bpnet-lite have it: activations before the sums.
+    """BPNet, with activations before the sums or behind them.
 
     Parameters
     ----------
@@ -35,6 +35,9 @@ class BPNet(nn.Module):
         Of the profile and of the counts.
     trimming : int or None
         Positions left out at each end of the profile; None for what padding reaches.
+    activates_sums : bool
+        False as ChromBPNet and bpnet-lite's BPNet have it; True as basepairmodels, bpnet-refactor
+        and bpnet-lite's BasePairNet do.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class BPNet(nn.Module):
         n_control_tracks: int = 0,
         has_bias: tuple[bool, bool] = (True, True),
         trimming: int | None = None,
+        activates_sums: bool = False,
     ) -> None:
         super().__init__()
         first, last = widths
         dilations = [2**i for i in range(1, n_layers + 1)]
         self.n_control_tracks = n_control_tracks
+        self.activates_sums = activates_sums
         self.margin = (last - 1) // 2
         reached = (first - 1) // 2 + sum(dilations) + self.margin
         self.trimming = reached if trimming is None else trimming
@@ -85,9 +90,15 @@ class BPNet(nn.Module):
                 f"than {2 * self.trimming}; found {sequence.shape[2]}. Another trimming is said by "
                 "--model-arg trimming=N"
             )
-        x = torch.relu(self.iconv(sequence))
-        for conv in self.rconvs:
-            x = x + torch.relu(conv(x))
+        x = self.iconv(sequence)
+        if self.activates_sums:
+            for conv in self.rconvs:
+                x = x + conv(torch.relu(x))
+            x = torch.relu(x)
+        else:
+            x = torch.relu(x)
+            for conv in self.rconvs:
+                x = x + torch.relu(conv(x))
         start, end = self.trimming, sequence.shape[2] - self.trimming
         inner = slice(max(start - self.margin, 0), end + self.margin)
         pooled, seen = x[:, :, inner].mean(2), x
@@ -95,7 +106,8 @@ class BPNet(nn.Module):
             if control is None:
                 control = x.new_zeros(x.shape[0], self.n_control_tracks, x.shape[2])
             seen = torch.cat([x, control], 1)
-            total = torch.log(control[:, :, inner].sum((1, 2)) + 1)
+            pseudo_count = 2 if self.activates_sums else 1  # as bpnet-lite has them
+            total = torch.log(control[:, :, inner].sum((1, 2)) + pseudo_count)
             pooled = torch.cat([pooled, total[:, None]], 1)
         return {"profile": self.fconv(seen)[:, :, start:end], "counts": self.linear(pooled)}
 
@@ -124,7 +136,9 @@ class ChromBPNet(nn.Module):
         }
 
 
-def bpnet_from(weights: Weights, *, trimming: int | None = None) -> tuple[BPNet, Weights]:
+def bpnet_from(
+    weights: Weights, *, trimming: int | None = None, activates_sums: bool = False
+) -> tuple[BPNet, Weights]:
     """Make a BPNet of the sizes that its weights have.
 
     Raises
@@ -144,14 +158,28 @@ def bpnet_from(weights: Weights, *, trimming: int | None = None) -> tuple[BPNet,
         n_control_tracks=profile.shape[1] - n_filters,
         has_bias=("fconv.bias" in weights, "linear.bias" in weights),
         trimming=trimming,
+        activates_sums=activates_sums,
     )
     return module, weights
 
 
-def chrombpnet_from(weights: Weights, *, trimming: int | None = None) -> tuple[ChromBPNet, Weights]:
+def basepairnet_from(weights: Weights, *, trimming: int | None = None) -> tuple[BPNet, Weights]:
+    """Make a BPNet that activates sums; its weights have the same names.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If these are other weights.
+    """
+    return bpnet_from(weights, trimming=trimming, activates_sums=True)
+
+
+def chrombpnet_from(
+    weights: Weights, *, trimming: int | None = None, bias_trimming: int | None = None
+) -> tuple[ChromBPNet, Weights]:
     """Make a ChromBPNet of the sizes that its weights have.
 
-    `trimming` is that of the accessibility.
+    `trimming` is that of the accessibility, `bias_trimming` that of the bias.
 
     Raises
     ------
@@ -159,7 +187,7 @@ def chrombpnet_from(weights: Weights, *, trimming: int | None = None) -> tuple[C
         If these are other weights.
     """
     accessibility, _ = bpnet_from(_below(weights, "accessibility."), trimming=trimming)
-    bias, _ = bpnet_from(_below(weights, "bias."))
+    bias, _ = bpnet_from(_below(weights, "bias."), trimming=bias_trimming)
     return ChromBPNet(accessibility, bias), weights
 
 

@@ -1,8 +1,10 @@
-"""The weights of ChromBPNet's ``.h5`` files, by the names of their layers.
+"""The weights of ``.h5`` files of ChromBPNet and of BPNet, by the names of their layers.
 
-Such a file holds a Keras model with layers of Python code, which are not loaded; the weights are
-enough, since the architecture is known. Layers of the accessibility model have names that start
-with ``wo_bias_``; those of the bias model do not.
+Such a file holds a Keras model, often with layers of Python code, which are not loaded; the weights
+are enough, since the architecture is known. In ChromBPNet's files, layers of the accessibility
+model have names that start with ``wo_bias_``; those of the bias model do not. Those of BPNet's
+(basepairmodels, bpnet-refactor) start with ``main_``, and two linear layers that follow each other
+are one here.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from torch import Tensor
 from seqlift.errors import ModelLoadError
 from seqlift.model.keras_arrays import find_link
 
-__all__ = ["bpnet_weights", "chrombpnet_weights"]
+__all__ = ["basepairnet_weights", "bpnet_weights", "chrombpnet_weights", "is_basepairnet"]
 
 ACCESSIBILITY, BIAS = "wo_bias_bpnet_", ""
+PROFILE, COUNTS = "profile_predictions", "logcounts_predictions"
 
 
 def bpnet_weights(path: Path) -> dict[str, Tensor]:
@@ -61,6 +64,55 @@ def chrombpnet_weights(path: Path) -> dict[str, Tensor]:
     }
 
 
+def is_basepairnet(path: Path) -> bool:
+    """Tell whether a file is BPNet's, and not ChromBPNet's."""
+    return "main_conv_0" in _read_layers(path)
+
+
+def basepairnet_weights(path: Path) -> dict[str, Tensor]:
+    """Read a file of BPNet's own.
+
+    Its control tracks are left out: they are zeros wherever a model is explained.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By the names of `BPNet`.
+
+    Raises
+    ------
+    ModelLoadError
+        If the file lacks a layer, or has one that does not belong to a BPNet of one task.
+    """
+    layers = _read_layers(path)
+    names = {"iconv": "main_conv_0"}
+    dilated = 0
+    while f"main_dil_conv_{dilated + 1}" in layers:
+        dilated += 1
+        names[f"rconvs.{dilated - 1}"] = f"main_dil_conv_{dilated}"
+    heads = ["main_profile_head", "main_counts_head", PROFILE, COUNTS]
+    known = {*names.values(), *heads}
+    _require(layers, [*names.values(), *heads], path, "BPNet's")
+    if others := [name for name in layers if name not in known and "bias" not in name]:
+        raise ModelLoadError(
+            f"{path} has a layer {others[0]}, which a BPNet of one task does not have"
+        )
+    found: dict[str, Tensor] = {}
+    for name, layer in names.items():
+        found |= _transposed(name, layers[layer])
+    found |= _transposed("fconv", _joined(layers["main_profile_head"], layers[PROFILE]))
+    found |= _transposed("linear", _joined(layers["main_counts_head"], layers[COUNTS]))
+    return found
+
+
+def _joined(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Make one layer of two linear ones; what the second reads beside the first is left out."""
+    n = first["kernel"].shape[-1]
+    mixing = second["kernel"].reshape(-1, second["kernel"].shape[-1])[:n]
+    bias = first.get("bias", torch.zeros(n)) @ mixing
+    return {"kernel": first["kernel"] @ mixing, "bias": bias + second.get("bias", 0)}
+
+
 def _read_layers(path: Path) -> dict[str, dict[str, Tensor]]:
     """Return kernels and biases by the name of their layer, however deep it lies."""
     found: dict[str, dict[str, Tensor]] = {}
@@ -89,17 +141,26 @@ def _renamed(layers: dict[str, dict[str, Tensor]], prefix: str, path: Path) -> d
         n += 1
         names[f"rconvs.{n - 1}"] = f"{convolutions}{n}conv"
     names["linear"] = f"{prefix}logcount_predictions"
-    missing = [layer for layer in names.values() if layer not in layers]
-    if missing:
-        raise ModelLoadError(
-            f"{path} has no layer {missing[0]}, which ChromBPNet's files have; its layers with "
-            f"weights are {', '.join(list(layers)[:4]) or 'none'}"
-        )
-    found = {}
+    _require(layers, list(names.values()), path, "ChromBPNet's")
+    found: dict[str, Tensor] = {}
     for name, layer in names.items():
-        # Keras has (position, in, out) and (in, out); torch the reverse.
-        kernel = layers[layer]["kernel"]
-        found[f"{name}.weight"] = kernel.permute(*range(kernel.dim() - 1, -1, -1)).contiguous()
-        if "bias" in layers[layer]:
-            found[f"{name}.bias"] = layers[layer]["bias"]
+        found |= _transposed(name, layers[layer])
+    return found
+
+
+def _require(layers: dict[str, dict[str, Tensor]], names: list[str], path: Path, of: str) -> None:
+    """Raise an error unless all these layers are there."""
+    if missing := [name for name in names if "kernel" not in layers.get(name, {})]:
+        raise ModelLoadError(
+            f"{path} has no layer {missing[0]}, which {of} files have; its layers with weights are "
+            f"{', '.join(list(layers)[:4]) or 'none'}"
+        )
+
+
+def _transposed(name: str, layer: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give a layer's weights axes in torch's order; Keras has (position, in, out) and (in, out)."""
+    kernel = layer["kernel"]
+    found = {f"{name}.weight": kernel.permute(*range(kernel.dim() - 1, -1, -1)).contiguous()}
+    if "bias" in layer:
+        found[f"{name}.bias"] = layer["bias"]
     return found
