@@ -271,7 +271,7 @@ MODEL_CASES = [
     Case(
         "missing model",
         "none.pt2 does not exist; expected a model's file, package.module:factory, or one of "
-        "bpnet, chrombpnet, basset, deepsea, beluga",
+        "bpnet, basepairnet, chrombpnet, basset, deepsea, beluga",
         with_model("none.pt2"),
     ),
     Case(

@@ -101,7 +101,7 @@ def test_named_outputs_and_the_logit(pooled):
         (
             ["none.pt2"],
             "none.pt2 does not exist; expected a model's file, package.module:factory, or one of "
-            "bpnet, chrombpnet, basset, deepsea, beluga",
+            "bpnet, basepairnet, chrombpnet, basset, deepsea, beluga",
         ),
         (
             ["MODEL", "--target", "9"],
