@@ -7,7 +7,7 @@ references are made. Memory is bounded by a batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -94,7 +94,12 @@ def batches(source: Source, length: int, schemes: Sequence[References]) -> Itera
 
 
 def read_batches(
-    source: Source, length: int, schemes: Sequence[References], whole: int = 1
+    source: Source,
+    length: int,
+    schemes: Sequence[References],
+    whole: int = 1,
+    rows: range | None = None,
+    sizes: Iterable[int] = (),
 ) -> Iterator[Batch]:
     """Yield the rows of a source in batches without references, sized for those of the schemes.
 
@@ -106,6 +111,10 @@ def read_batches(
     schemes : sequence of References
     whole : int
         Regions that the model takes at a time; a batch has a multiple of them if it can.
+    rows : range or None
+        Which rows of the input, counting from 0; None for all.
+    sizes : iterable of int
+        Rows of the first batches, where these are given.
 
     Raises
     ------
@@ -116,11 +125,12 @@ def read_batches(
     size = max(1, min(MOST_REGIONS_AT_ONCE, size))
     if whole < size:
         size -= size % whole
-    items = source.items()
-    first = 0
-    while some := list(islice(items, size)):
-        rows = [row for row, item in enumerate(some, first) if item.status != "dropped"]
-        yield Batch(some, rows, encode_windows(source, some, length))
+    first, stop = (0, None) if rows is None else (rows.start, rows.stop)
+    items = islice(source.items(), first, stop)
+    each = chain(sizes, repeat(size))
+    while some := list(islice(items, next(each))):
+        kept = [row for row, item in enumerate(some, first) if item.status != "dropped"]
+        yield Batch(some, kept, encode_windows(source, some, length))
         first += len(some)
 
 

@@ -144,5 +144,9 @@ class ReferenceWarning(SeqliftWarning):
     """A sequence has no other shuffle, so nothing can be learned about it."""
 
 
+class ResumeWarning(SeqliftWarning):
+    """What an unfinished run leaves."""
+
+
 class InputDataWarning(SeqliftWarning):
     """Input that is odd but readable."""

@@ -98,7 +98,7 @@ def _prepare(plan: PilotPlan, stack: ExitStack) -> _Run:
     assert captured.length is not None
     explainers = _explainers(plan, captured)
     source = open_source(plan, captured.length, stack)
-    n_rows, n_scored = count_items(source)
+    n_rows, n_scored, _ = count_items(source)
     wanted = {(s.references, s.n_references) for s in SETTINGS}
     schemes = {key: _open_scheme(plan, source, captured.length, *key) for key in wanted}
     tried = [

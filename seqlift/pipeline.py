@@ -18,16 +18,17 @@ from seqlift.batches import References
 from seqlift.blindness import warn_if_blind
 from seqlift.explain import Explainer
 from seqlift.explaining import explain
+from seqlift.journal import Journal, require_no_journal
 from seqlift.model.load import LoadedModel
 from seqlift.opening import open_source, threads
-from seqlift.output.atomic import check_targets, whole_files
+from seqlift.output.atomic import check_targets, remove_leftovers, whole_files
 from seqlift.output.summary import write_summary
 from seqlift.plan import Plan
 from seqlift.preparing import expect, find_devices, prepare, regions_at_once
 from seqlift.reporting import draw_logos, judge, summarise, write_tracks
 from seqlift.schemes import open_schemes
 from seqlift.scoring import Explain, Run, score
-from seqlift.windows import GenomeSource, Source, count_items
+from seqlift.windows import Counted, GenomeSource, Source, count_items, count_scored
 from seqlift.workers import Workers
 
 __all__ = ["run"]
@@ -63,6 +64,7 @@ def run(
     devices = find_devices(plan.device)
     state = Run(plan, n_devices=len(devices))
     check_targets(plan.files().values(), force=plan.force)
+    require_no_journal(plan.journal, resume=plan.resume, force=plan.force)
     with ExitStack() as stack:
         stack.enter_context(threads(plan.threads))
         models = plan.load()
@@ -71,28 +73,38 @@ def run(
         workers = stack.enter_context(Workers(plan, devices)) if len(devices) > 1 else None
         state.timed("prepare_model")
         source, provenance = _open(plan, explainers, stack)
-        state.counts["rows"], state.counts["scored"] = count_items(source)
+        counted = count_items(source)
+        rows = plan.rows(counted.n_rows)
+        state.counts["rows"] = len(rows)
+        state.counts["scored"] = (
+            counted.n_scored if plan.shard is None else count_scored(source, rows)
+        )
         warn_if_blind(explainers, source)
         state.timed("check_input")
-        schemes = _open_schemes(state, source, explainers)
+        schemes = _open_schemes(plan, source, explainers, counted.n_rows)
         state.timed("prepare_references")
         attributes = _attributes(plan, models, devices) | provenance
+        attributes |= {"input_digest": counted.digest} | _shard_attributes(plan, counted)
+        journal = stack.enter_context(_open_journal(plan, attributes, schemes, rows))
         files = plan.files(state.counts["scored"])
+        if plan.resume:
+            remove_leftovers(files.values())
         paths = stack.enter_context(whole_files(*files.values(), force=plan.force))
         written = dict(zip(files, paths, strict=True))
-        expect(explainers, schemes, state.counts["scored"])
+        n_left = state.counts["scored"] - journal.n_scored
+        expect(explainers, schemes, n_left)
         explain_batches: Explain = partial(
             explain, schemes=schemes, explainers=explainers, reference_error=plan.reference_error
         )
         at_once = regions_at_once(plan, explainers, schemes)
         if workers is not None:
             # Batches are those of one such device, and so are therefore the results.
-            at_once = workers.begin(schemes, state.counts["scored"])
+            at_once = workers.begin(schemes, n_left)
             explain_batches = workers.explain
             state.timed("start_workers")
         results = score(
             state, source, schemes, explainers, explain_batches, at_once, written, attributes,
-            progress,
+            journal, rows, progress,
         )  # fmt: skip
         state.timed("score")
         tracks = write_tracks(plan, source, results, written)
@@ -118,15 +130,31 @@ def _open(
     return source, {"genome": plan.genome, "genome_digest": digest, "regions": plan.regions}
 
 
-def _open_schemes(state: Run, source: Source, explainers: list[Explainer]) -> list[References]:
+def _open_journal(
+    plan: Plan, attributes: dict[str, Any], schemes: list[References], rows: range
+) -> Journal:
+    """Open what an earlier run left, if it was of the same; a new one otherwise."""
+    settings = plan.determines() | {
+        name: attributes.get(name)
+        for name in (
+            "seqlift_version", "torch_version", "model_digest", "genome_digest", "input_digest",
+        )
+    }  # fmt: skip
+    settings["schemes"] = [scheme.attributes for scheme in schemes]
+    return Journal(plan.journal, settings, rows, resume=plan.resume, force=plan.force)
+
+
+def _open_schemes(
+    plan: Plan, source: Source, explainers: list[Explainer], n_rows: int
+) -> list[References]:
     """Make the reference schemes ready; what they need is read here."""
-    plan, length = state.plan, explainers[0].length
+    length = explainers[0].length
     assert length is not None
     return open_schemes(
         plan.references,
         source,
         length,
-        state.counts["rows"],
+        n_rows,
         n_references=plan.n_references,
         seed=plan.seed,
         background=plan.background,
@@ -154,6 +182,10 @@ def _attributes(
         "compile": plan.compile,
         "device": ",".join(map(str, devices)),
     }
+
+
+def _shard_attributes(plan: Plan, counted: Counted) -> dict[str, Any]:
+    return {} if plan.shard is None else {"shard": plan.shard, "n_rows": counted.n_rows}
 
 
 def _method_attributes(plan: Plan) -> dict[str, Any]:

@@ -6,9 +6,10 @@ A plan knows the names of the files it leads to, so that they can be checked bef
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from seqlift.errors import UsageError
 from seqlift.explainer_options import find_method
@@ -18,6 +19,7 @@ from seqlift.model.target_lists import expand
 from seqlift.opening import Input, require_one_input
 from seqlift.schemes import label_of, require_schemes
 from seqlift.sequence.references import DEFAULT_SCHEME, require_shuffles
+from seqlift.shards import Shard
 
 __all__ = ["ON_INCOMPLETE", "Plan"]
 
@@ -65,6 +67,8 @@ class Plan(Input):
     overlap: str = "nearest"
     logos: int = 0
     on_incomplete: str = "warn"
+    shard: str | None = None
+    resume: bool = False
     force: bool = False
     command_line: str = ""
 
@@ -75,6 +79,13 @@ class Plan(Input):
                 f"the output {self.output!r} is a folder; give a prefix such as "
                 f"{Path(self.output) / 'scores'}"
             )
+        if self.shard is not None:
+            Shard.parse(self.shard)
+            if self.logos:
+                raise UsageError(
+                    "the strongest regions of a shard are not those of all; leave out --logos, and "
+                    "draw them from the merged file with seqlift logo"
+                )
         object.__setattr__(self, "targets", expand(self.targets))
         self._choose_references()
         require_schemes(self.references, self.background, has_genome=self.fasta is None)
@@ -126,6 +137,19 @@ class Plan(Input):
         """What files and tables call the schemes of `references`."""
         return tuple(label_of(word) for word in self.references)
 
+    def rows(self, n_rows: int) -> range:
+        """Return which rows of the input are scored, counting from 0."""
+        return range(n_rows) if self.shard is None else Shard.parse(self.shard).rows(n_rows)
+
+    @property
+    def journal(self) -> Path:
+        """Where an unfinished run keeps what it has done."""
+        return Path(f"{self.output}.unfinished")
+
+    def determines(self) -> dict[str, Any]:
+        """Return the options that the scores depend on, where a run says no more of them."""
+        return {k: v for k, v in asdict(self).items() if k not in _WITHOUT_EFFECT}
+
     def result(self, target: str, scheme: str) -> str:
         """Name what was scored for a target against a scheme: TARGET, or TARGET.SCHEME."""
         return f"{target}.{scheme}" if len(self.references) > 1 else target
@@ -155,11 +179,18 @@ class Plan(Input):
         for target, scheme in product(self.targets, self.schemes):
             result = self.result(target, scheme)
             found[f"scores {result}"] = self.file(".h5", target, scheme)
-            if self.fasta is None:
+            if self.fasta is None and self.shard is None:  # windows overlap those of other shards
                 found[f"track {result}"] = self.file(".bw", target, scheme)
             for k in range(1, n_logos + 1):
                 found[f"logo {k} {result}"] = self.file(f".logo{k}.png", target, scheme)
         return found
+
+
+# On the scores; what lies in files has a digest instead.
+_WITHOUT_EFFECT = {
+    "batch_size", "command_line", "compile", "device", "fai", "fasta", "force", "genome", "logos",
+    "on_incomplete", "output", "overlap", "regions", "resume", "threads",
+}  # fmt: skip
 
 
 def _in_names(target: str) -> str:

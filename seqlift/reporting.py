@@ -28,7 +28,7 @@ def write_tracks(
     plan: Plan, source: Source, results: Sequence[TargetResults], written: dict[str, Path]
 ) -> dict[str, Any]:
     """Write a bigWig for every result; return what the tracks look like, by its name."""
-    if source.contigs is None:
+    if source.contigs is None or plan.shard is not None:
         return {}
     summaries = {}
     for result in results:
@@ -82,6 +82,7 @@ def summarise(
     """
     own = {scheme.label: scheme.attributes for scheme in schemes}
     alone = schemes[0].attributes if len(schemes) == 1 else {"references": own}
+    n_scored = state.counts["scored"]
     scored = max(state.seconds["score"], 1e-9)
     return {
         "settings": attributes | alone,
@@ -98,6 +99,7 @@ def summarise(
             for result in results
         },
         "seconds": state.seconds,
+        "files": {kind: path.name for kind, path in state.plan.files(n_scored).items()},
         "regions_per_second": state.counts["scored"] / scored,
         "model_busy": state.explaining / scored / state.n_devices,
         "threads": torch.get_num_threads(),

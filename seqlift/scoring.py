@@ -20,6 +20,7 @@ from seqlift.batches import Batch, References, read_batches
 from seqlift.ensembles import datasets_of
 from seqlift.explain import Explainer
 from seqlift.explaining import Explained
+from seqlift.journal import Journal
 from seqlift.orientation import in_genome_orientation, on_own_strand
 from seqlift.output.hdf5 import ScoresWriter
 from seqlift.output.regions_tsv import RegionRow, RegionsWriter
@@ -75,6 +76,8 @@ def score(
     regions_at_once: int,
     written: dict[str, Path],
     attributes: dict[str, Any],
+    journal: Journal,
+    rows: range,
     progress: Callable[[int, int], None],
 ) -> list[TargetResults]:
     """Score every batch for every target against every scheme.
@@ -95,6 +98,10 @@ def score(
         Where to write, by the names of `Plan.files`.
     attributes : dict
         Of every scores file.
+    journal : Journal
+        Has the first batches, if the run goes on from an earlier one, and keeps the others.
+    rows : range
+        Which rows of the source, counting from 0.
     progress : callable
         See `seqlift.pipeline.run`.
 
@@ -113,17 +120,26 @@ def score(
                 result = _open_result(state.plan, explainer, i, scheme, written, attributes)
                 stack.enter_context(result.writer)
                 results.append(result)
-        batches = read_batches(source, length, schemes, regions_at_once)
+        batches = read_batches(source, length, schemes, regions_at_once, rows, journal.sizes)
         batches = on_own_strand(batches) if state.plan.stranded else batches
         read = stack.enter_context(closing(ahead(batches)))
-        explained = stack.enter_context(closing(explain(read)))
         write = stack.enter_context(behind(partial(_write, state, results, table)))
         done = 0
-        for one in explained:
+
+        def hand_over(one: Explained) -> None:
+            nonlocal done
             state.explaining += one.seconds
             write(one)
             done += len(one.batch.items)
             progress(done, state.counts["rows"])
+
+        for one in journal.replay(read):
+            hand_over(one)
+        keep = stack.enter_context(behind(journal.write))
+        explained = stack.enter_context(closing(explain(read)))
+        for one in explained:
+            keep(one)
+            hand_over(one)
     return results
 
 

@@ -7,10 +7,12 @@ input; what comes from a pipe is kept on the disk.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +26,13 @@ from seqlift.genome.text import source_name, spool
 from seqlift.sequence.onehot import encode, encode_many
 
 __all__ = [
+    "Counted",
     "FastaSource",
     "GenomeSource",
     "Item",
     "Source",
     "count_items",
+    "count_scored",
     "encode_windows",
     "first_length",
     "is_read_once",
@@ -184,12 +188,28 @@ def first_length(path: str) -> int:
     return len(next(iter(read_fasta(path)))[1])
 
 
-def count_items(source: Source) -> tuple[int, int]:
+class Counted(NamedTuple):
+    """What is known of the rows of an input once they have been read.
+
+    Attributes
+    ----------
+    n_rows, n_scored : int
+        All of them, and those that are not dropped.
+    digest : str
+        SHA-256 of what they say, hexadecimal; of sequences that come with the rows too.
+    """
+
+    n_rows: int
+    n_scored: int
+    digest: str
+
+
+def count_items(source: Source) -> Counted:
     """Read all rows once, so that every mistake in them is found before any work.
 
     Returns
     -------
-    n_rows, n_scored : int
+    Counted
 
     Raises
     ------
@@ -197,12 +217,26 @@ def count_items(source: Source) -> tuple[int, int]:
         For the first row that cannot be used, or if none is left to score.
     """
     n_rows = n_scored = 0
+    digest = hashlib.sha256()
     for item in source.items():
         n_rows += 1
         n_scored += item.status != "dropped"
+        digest.update(_line(item).encode())
     if not n_scored:
         raise RegionError(f"all {n_rows} regions were dropped; nothing is left to score")
-    return n_rows, n_scored
+    return Counted(n_rows, n_scored, digest.hexdigest())
+
+
+def _line(item: Item) -> str:
+    region, window = item.region, item.window
+    asked = (region.chrom, region.start, region.end, region.name, region.strand, region.summit)
+    return f"{asked} {(window.chrom, window.start, window.end)} {item.letters}\n"
+
+
+def count_scored(source: Source, rows: range) -> int:
+    """Return how many of some rows, counting from 0, are not dropped."""
+    some = islice(source.items(), rows.start, rows.stop)
+    return sum(item.status != "dropped" for item in some)
 
 
 def encode_windows(source: Source, items: list[Item], length: int) -> NDArray[np.uint8]:

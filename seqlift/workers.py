@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from seqlift.batches import Batch, References
-from seqlift.deeplift.scores import Contributions
 from seqlift.errors import SeqliftWarning
 from seqlift.explaining import Explained, explain
+from seqlift.packing import Packed, packed, unpacked
 from seqlift.plan import Plan
 from seqlift.preparing import expect, prepare, regions_at_once
 from seqlift.processes import Processes
@@ -92,7 +92,7 @@ class Workers:
         for answer in self._processes.deal(questions()):
             _warn(answer.warned)
             batch = kept.popleft()._replace(is_unshufflable=answer.is_unshufflable)
-            yield Explained(batch, [_unpacked(f) for f in answer.found], answer.seconds)
+            yield Explained(batch, [unpacked(f) for f in answer.found], answer.seconds)
 
 
 class _Answer(NamedTuple):
@@ -100,8 +100,7 @@ class _Answer(NamedTuple):
 
     Attributes
     ----------
-    found : list of tuple
-        The fields of `Contributions` as numpy arrays.
+    found : list of Packed
     is_unshufflable : sequence of bool array, shape (region,)
         For each scheme.
     seconds : float
@@ -109,7 +108,7 @@ class _Answer(NamedTuple):
         See `_warn`.
     """
 
-    found: list[tuple[NDArray[Any] | None, ...]]
+    found: list[Packed]
     is_unshufflable: Sequence[NDArray[np.bool_]]
     seconds: float
     warned: list[tuple[str, type[Warning]]]
@@ -130,17 +129,8 @@ def _work(
         expect(explainers, schemes, n_windows)
         yield regions_at_once(plan, explainers, schemes), _taken(heard)
         for one in explain(questions, schemes, explainers, plan.reference_error):
-            found = [_packed(contributions) for contributions in one.found]
+            found = [packed(contributions) for contributions in one.found]
             yield _Answer(found, one.batch.is_unshufflable, one.seconds, _taken(heard))
-
-
-def _packed(found: Contributions) -> tuple[NDArray[Any] | None, ...]:
-    return tuple(None if value is None else value.numpy() for value in found)
-
-
-def _unpacked(fields: tuple[NDArray[Any] | None, ...]) -> Contributions:
-    found = (None if value is None else torch.from_numpy(value) for value in fields)
-    return Contributions(*found)  # type: ignore[arg-type]
 
 
 def _taken(heard: list[warnings.WarningMessage]) -> list[tuple[str, type[Warning]]]:

@@ -26,7 +26,8 @@ LAYERS = (
         | {"opening", "pilot", "pilot_choice", "pilot_figure", "pilot_report", "pilot_runs"}
         | {"pilot_sample", "pilot_settings"}
         | {"schemes", "genome_pool", "own_references", "scoring", "reporting"}
-        | {"batches", "explaining", "preparing", "processes", "stages", "workers"},
+        | {"batches", "explaining", "preparing", "processes", "stages", "workers"}
+        | {"journal", "merge", "packing", "parts", "shards"},
     ),
     ({"explain", "explainer_options", "library", "members", "targeted"},),
     ({"genome"}, {"sequence"}, {"model"}, {"deeplift"}, {"output"}, {"logo"}),

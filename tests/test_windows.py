@@ -47,8 +47,8 @@ def test_windows_have_the_letters_of_the_genome(source):
 def test_rows_can_be_read_again(source):
     regions = source()
     assert list(regions.items()) == list(regions.items())
-    assert count_items(regions) == (11, 11)
-    assert count_items(source(edges="drop")) == (11, 8)
+    assert count_items(regions)[:2] == (11, 11)
+    assert count_items(source(edges="drop"))[:2] == (11, 8)
 
 
 def test_nothing_left_is_an_error(source):

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -115,7 +116,8 @@ def test_a_model_that_cannot_be_explained_is_an_error_before_any_worker(plan, mo
         run(made)
 
 
-def test_what_ends_a_worker_ends_the_run_and_nothing_is_written(plan):
+@pytest.mark.filterwarnings("ignore::seqlift.errors.ResumeWarning")
+def test_what_ends_a_worker_ends_the_run_and_nothing_is_lost(plan):
     made = plan(device="cpu,cpu")
     with Workers(plan(targets=("7",)), find_devices("cpu,cpu")) as workers:
         with pytest.raises(ModelError, match="7"):
@@ -131,7 +133,9 @@ def test_what_ends_a_worker_ends_the_run_and_nothing_is_written(plan):
         patch.setattr("seqlift.pipeline.Workers", Dying)
         with pytest.raises(SeqliftError, match=r"^the process of worker 2 on cpu was ended by sig"):
             run(made)
-    assert names(made.file("").parent) == []
+    assert [name for name in names(made.file("").parent) if "unfinished" not in name] == []
+    run(replace(made, resume=True))
+    assert "out.unfinished" not in names(made.file("").parent)
 
 
 def test_warnings_of_workers_are_heard():

@@ -20,6 +20,7 @@ from seqlift.cli.demo import demo
 from seqlift.cli.evaluate import evaluate
 from seqlift.cli.inspect import inspect
 from seqlift.cli.logo import logo
+from seqlift.cli.merge import merge
 from seqlift.cli.pilot import pilot
 from seqlift.cli.rules import rules
 from seqlift.cli.score import score
@@ -67,7 +68,19 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (convert, demo, evaluate, inspect, logo, pilot, rules, score, shuffle, tracks):
+for command in (
+    convert,
+    demo,
+    evaluate,
+    inspect,
+    logo,
+    merge,
+    pilot,
+    rules,
+    score,
+    shuffle,
+    tracks,
+):
     cli.add_command(command)
 
 

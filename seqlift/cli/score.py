@@ -228,6 +228,17 @@ _results = stack(
         show_default=True,
         help="What to do if scores do not sum to delta.",
     ),
+    click.option(
+        "--shard",
+        metavar="I/N",
+        help="Score the I-th of N equal parts of the input; `seqlift merge` joins them.",
+    ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on from what an interrupted run of the same has left in PREFIX.unfinished/; "
+        "without that, begin.",
+    ),
     force_option,
     click.option(
         "-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors alone."

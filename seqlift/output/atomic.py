@@ -6,6 +6,7 @@ or interrupted run leaves none of them. The writers of this package write where 
 know nothing of this.
 """
 
+import glob
 import os
 import re
 import secrets
@@ -15,7 +16,14 @@ from pathlib import Path
 
 from seqlift.errors import OutputError
 
-__all__ = ["check_targets", "final_name", "whole_file", "whole_files", "write_errors"]
+__all__ = [
+    "check_targets",
+    "final_name",
+    "remove_leftovers",
+    "whole_file",
+    "whole_files",
+    "write_errors",
+]
 
 _TEMPORARY = re.compile(r"\.tmp-\d+-[0-9a-f]{8}$")
 
@@ -86,6 +94,20 @@ def whole_file(target: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     with whole_files(target, force=force) as temporary:
         yield temporary[0]
+
+
+def remove_leftovers(targets: Iterable[str | Path]) -> None:
+    """Remove the temporary files of a process that was killed before it could.
+
+    Parameters
+    ----------
+    targets : iterable of str or Path
+        The names that its results would have had. No other process may be writing them.
+    """
+    for target in map(os.path.realpath, targets):
+        for path in Path(target).parent.glob(f"{glob.escape(Path(target).name)}.tmp-*"):
+            if _TEMPORARY.search(path.name):
+                path.unlink(missing_ok=True)
 
 
 def check_targets(targets: Iterable[str | Path], *, force: bool = False) -> None:

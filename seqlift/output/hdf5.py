@@ -146,9 +146,18 @@ class ScoresWriter:
             If a score is not finite (or does not fit the file's type), or a shape is not the
             file's.
         """
-        columns = self._checked_columns(batch)
-        self._pending.append(columns)
-        self._n_pending += len(batch.regions)
+        self.append_columns(self._checked_columns(batch))
+
+    def append_columns(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Add windows that a scores file like this one has, as `ScoresFile.columns` gives them.
+
+        Parameters
+        ----------
+        columns : mapping of str to array, shape (region, ...)
+            Every dataset by its name; not changed afterwards.
+        """
+        self._pending.append(dict(columns))
+        self._n_pending += len(columns[schema.SCORES])
         if self._n_pending >= self._chunk_rows:
             self._flush(self._n_pending - self._n_pending % self._chunk_rows)
 

@@ -86,6 +86,20 @@ class ScoresFile:
         return int(self._file[schema.SCORES].shape[2])
 
     @property
+    def dtype(self) -> str:
+        """Type of the scores, "float32" or "float64"."""
+        return str(self._file[schema.SCORES].dtype)
+
+    @property
+    def extra(self) -> tuple[schema.Dataset, ...]:
+        """The datasets that only some files have, and this one does."""
+        return tuple(dataset for dataset in schema.EXTRA if dataset.name in self._file)
+
+    def columns(self, rows: Rows = _ALL) -> dict[str, NDArray[Any]]:
+        """Return every dataset by its name, as `ScoresWriter.append_columns` takes them."""
+        return {d.name: self._read(d.name, rows) for d in (*schema.DATASETS, *self.extra)}
+
+    @property
     def attributes(self) -> dict[str, object]:
         """Root attributes as plain Python values; arrays are lists."""
         with self._reading():

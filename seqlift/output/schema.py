@@ -24,6 +24,7 @@ __all__ = [
     "COMPLETENESS_ERROR",
     "DATASETS",
     "DELTA",
+    "EXTRA",
     "FORMAT",
     "FORMAT_VERSION",
     "HYPOTHETICAL",
@@ -102,6 +103,7 @@ DATASETS = (
 MODEL_DEVIATION = Dataset("ensemble/standard_deviation", ("position",), "float")
 # Sum over positions of |forward - reverse|, over that of |forward| + |reverse|: from 0 to 1.
 STRAND_ASYMMETRY = Dataset("quality/strand_asymmetry", (), "float")
+EXTRA = (MODEL_DEVIATION, STRAND_ASYMMETRY)
 
 _LETTERS_AT_ONCE = 1 << 18
 

@@ -24,7 +24,18 @@ QUICK = 1.0
 
 def test_the_commands():
     assert COMMANDS == [
-        *("convert", "demo", "evaluate", "inspect", "logo", "pilot", "rules", "score", "shuffle"),
+        *(
+            "convert",
+            "demo",
+            "evaluate",
+            "inspect",
+            "logo",
+            "merge",
+            "pilot",
+            "rules",
+            "score",
+            "shuffle",
+        ),
         "tracks",
     ]
 
@@ -121,7 +132,7 @@ def half_written():
     ("number", "status", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
 )
-def test_a_signal_leaves_nothing(folder, number, status, word):
+def test_a_signal_leaves_what_can_be_gone_on_from(folder, number, status, word):
     Path("peaks.bed").write_text("chr1\t200\t300\nchr1\t210\t310\nchr2\t50\t90\n" * (LONG // 3))
     before = names(".")
     process = subprocess.Popen(
@@ -136,8 +147,14 @@ def test_a_signal_leaves_nothing(folder, number, status, word):
     finally:
         process.kill()
     assert (process.returncode, stdout) == (status, "")
-    assert stderr.strip() == f"seqlift: {word}"
-    assert names(".") == before
+    *kept, last = stderr.splitlines()
+    assert last == f"seqlift: {word}"
+    assert re.fullmatch(
+        rf"seqlift: warning: out.unfinished keeps the \d+ of {LONG} rows that were done; go on "
+        "from there with --resume",
+        "".join(kept),
+    )
+    assert names(".") == sorted([*before, "out.unfinished"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
