@@ -191,7 +191,7 @@ def test_changed_files_are_named(score, stop_after):
             score(resume=True)
         for path, content in kept.items():
             Path(path).write_bytes(content)
-        Path("genome.fa.fai").unlink()  # which is older now
+        Path("genome.fa.fai").unlink(missing_ok=True)  # which is older now
 
     with Path("peaks.bed").open("a") as file:
         file.write("chr1\t100\t200\tnew\t0\t+\n")
@@ -204,7 +204,7 @@ def test_changed_files_are_named(score, stop_after):
     genome = make_contigs()
     genome["chr1"] = genome["chr1"][::-1]
     write_fasta(genome, Path("genome.fa"))
-    Path("genome.fa.fai").unlink()
+    Path("genome.fa.fai").unlink(missing_ok=True)
     refused("^the sequences of rows 1 to 3 are not those that out.unfinished was begun", InputError)
     score(resume=True)
 
