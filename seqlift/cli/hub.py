@@ -64,6 +64,8 @@ def hub(quiet: bool, **options: Any) -> None:  # noqa: ANN401
         err=True,
     )
     if not written.links:
-        click.echo("seqlift: give --url for links, and for an igv.json that IGV-Web opens", err=True)
+        click.echo(
+            "seqlift: give --url for links, and for an igv.json that IGV-Web opens", err=True
+        )
     for browser, address in written.links.items():
         click.echo(f"seqlift: {browser}: {address}", err=True)

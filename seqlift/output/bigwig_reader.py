@@ -154,9 +154,7 @@ class BigWigReader:
     def _read_header(self) -> None:
         self._order = self._byte_order()
         # What stands before and between: zoom levels, data, the columns of a bigBed.
-        _, contigs_at, _, index_at, _, _, _, summary_at, unpacked = self._unpack_at(
-            6, "HQQQHHQQI"
-        )
+        _, contigs_at, _, index_at, _, _, _, summary_at, unpacked = self._unpack_at(6, "HQQQHHQQI")
         self._is_packed = unpacked > 0
         numbered = self._contig_leaves(contigs_at)
         self._names = {number: name for number, name, _ in numbered}
