@@ -67,7 +67,7 @@ def find_limits(track: BigWigReader) -> Limits:
         raise InputError(f"{track.path} has no values; give a track of at least one region")
     value = np.concatenate([block.value for block in blocks])
     width = np.concatenate([block.end - block.start for block in blocks])
-    lower, upper = _quantiles(value, width, (BEYOND, 1 - BEYOND))
+    lower, upper = _quantiles(value, width)
     seen = float(value.min()), float(value.max())
     if not (math.isfinite(track.minimum) and math.isfinite(track.maximum)):
         whole = seen
@@ -83,14 +83,16 @@ def _finite(block: Values) -> Values:
     return Values(contig, start[is_finite], end[is_finite], value[is_finite])
 
 
-def _quantiles(
-    value: NDArray[np.float32], width: NDArray[np.int64], wanted: tuple[float, float]
-) -> list[float]:
-    """Return quantiles over bases: a value counts once for each base that it holds for."""
+def _quantiles(value: NDArray[np.float32], width: NDArray[np.int64]) -> tuple[float, float]:
+    """Return quantiles over bases: a value counts once for each base that it holds for.
+
+    At most the named part lies beyond either, and of few bases none.
+    """
     order = np.argsort(value, kind="stable")
     ends = np.cumsum(width[order])
-    at = np.searchsorted(ends, np.array(wanted) * (ends[-1] - 1), side="right")
-    return [float(value[order[i]]) for i in at]
+    n_beyond = int(BEYOND * ends[-1])
+    low, high = np.searchsorted(ends, [n_beyond, ends[-1] - 1 - n_beyond], side="right")
+    return float(value[order[low]]), float(value[order[high]])
 
 
 def _view(lower: float, upper: float) -> tuple[float, float]:
