@@ -50,7 +50,8 @@ def hub(quiet: bool, **options: Any) -> None:  # noqa: ANN401
 
     DIR/hub.txt is for the UCSC Genome Browser, DIR/washu.json for the WashU Epigenome Browser,
     DIR/igv.json for igv.js and IGV-Web. Zoomed in, each base is a letter as high as its
-    contribution. Upload DIR as it is, to a server that answers range requests.
+    contribution. Upload DIR as it is, to a server that answers range requests and, for WashU and
+    IGV, lets other sites read it (CORS).
     """
     from seqlift.output.hub.write import write_hub
 

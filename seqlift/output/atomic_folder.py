@@ -46,6 +46,7 @@ def whole_folder(
         with write_errors(target):
             temporary.mkdir()
             yield temporary
+            _require_on_disk(temporary)
         check_folder(target, force=force, is_ours=is_ours)
         with write_errors(target):
             _put_in_place(temporary, final)
@@ -85,6 +86,14 @@ def check_folder(
     raise OutputError(
         f"{target}/ has files that this command does not write ({in_the_way}); give another folder"
     )
+
+
+def _require_on_disk(folder: Path) -> None:
+    # Some file systems report a full disk only when asked to have written.
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _put_in_place(temporary: Path, final: Path) -> None:

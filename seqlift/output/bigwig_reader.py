@@ -78,6 +78,8 @@ class BigWigReader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         with self._reading():
+            if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
+                raise InputError(f"{path} is a pipe or a device; give a file")
             self._file = self.path.open("rb")
             try:
                 self._size = os.fstat(self._file.fileno()).st_size

@@ -1,5 +1,6 @@
 """What our reader says of bigWigs, held against pyBigWig and pybbi; damaged files."""
 
+import os
 import struct
 import zlib
 
@@ -175,3 +176,9 @@ def test_other_files(tmp_path, monkeypatch, content, error):
     with pytest.raises(InputError) as raised:
         BigWigReader("a.bw")
     assert str(raised.value).startswith(error)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.bw")
+    with pytest.raises(InputError, match=r"a\.bw is a pipe or a device; give a file"):
+        BigWigReader(tmp_path / "a.bw")

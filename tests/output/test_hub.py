@@ -329,7 +329,7 @@ def test_addresses_have_one_slash(here, url):
 
 
 def test_an_address_without_https_is_warned_of(here):
-    with pytest.warns(InputDataWarning, match=r"http://host/ .*is not https|is not https"):
+    with pytest.warns(InputDataWarning, match=r"^http://host/ is not https: "):
         write_hub(["ctcf.bw"], "hub", **ME, url="http://host/")
 
 
@@ -360,20 +360,23 @@ def test_names_that_cannot_be(here, options, error):
     assert not Path("hub").exists()
 
 
+def test_the_page_about_the_tracks_is_text_alone(here):
+    write_hub(["ctcf.bw"], "hub", **ME, label=["A<script>"])
+    page = Path("hub/hg38/description.html").read_text()
+    assert "A&lt;script&gt;: contribution scores" in page
+    assert "<script" not in page
+
+
 def test_a_track_given_twice(here):
-    with pytest.raises(UsageError, match=r"ctcf\.bw and \./ctcf\.bw|ctcf\.bw and ctcf\.bw"):
+    with pytest.raises(UsageError, match=r"^ctcf\.bw and ctcf\.bw would both be called"):
         write_hub(["ctcf.bw", "./ctcf.bw"], "hub", **ME)
 
 
 def test_labels_are_cut_in_the_middle_and_stay_in_one_line(here):
-    label = "ENCSR000\tA very\nlong name <b> of an experiment in K562 and other cells, replicate 12"
+    label = "ENCSR000\tA very\nlong name of an experiment in K562 and other cells, replicate 12"
     write_hub(["ctcf.bw"], "hub", **ME, label=[label])
     (track,) = check_hub("hub").values()
     assert track["shortLabel"].endswith("ate 12")
-    assert (
-        "&lt;b&gt;" in long_label(label)
-        or "<b>" not in Path("hub/hg38/description.html").read_text()
-    )
     assert short_label("x" * 17) == "x" * 17
     assert len(short_label("x" * 18)) == 17
     assert len(short_label("x" * 40, " SE")) == 17

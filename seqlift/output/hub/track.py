@@ -76,8 +76,8 @@ class Track:
     @property
     def long_label(self) -> str:
         """At most 76 characters."""
-        kind = "standard error of the contributions" if self.named.is_error else "contributions"
-        return long_label(f"{self.named.label}: {kind}")
+        kind = "standard error" if self.named.is_error else "contribution scores"
+        return long_label(f"{self.named.label}: {kind} of single bases")
 
 
 def name_tracks(

@@ -40,7 +40,7 @@ def hub_text(title: str, email: str, description: str) -> str:
         {
             "hub": identifier(title, f"--title {title!r}"),
             "shortLabel": short_label(title),
-            "longLabel": long_label(f"{title}: contributions of single bases, by seqlift"),
+            "longLabel": long_label(f"{title}: contribution scores of single bases"),
             "genomesFile": "genomes.txt",
             "email": email,
             "descriptionUrl": description,
@@ -110,7 +110,7 @@ def _composite(tracks: Sequence[Track], title: str, has_errors: bool) -> Stanza:
         "compositeTrack": "on",
         "type": "bigWig",
         "shortLabel": short_label(title),
-        "longLabel": long_label(f"{title}: contributions of single bases"),
+        "longLabel": long_label(f"{title}: contribution scores of single bases"),
         "visibility": "full",
         "dragAndDrop": "subTracks",
         "subGroup1": f"target Target {groups}",
