@@ -141,8 +141,8 @@ class BigWigReader:
             ) from exc
 
     def _at(self, offset: int, size: int) -> bytes:
-        if size > self._size:
-            raise ValueError("longer than the file")
+        if offset + size > self._size:
+            raise ValueError("past the end")
         self._file.seek(offset)
         data = self._file.read(size)
         if len(data) < size:

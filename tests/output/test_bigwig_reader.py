@@ -160,6 +160,19 @@ def test_a_tree_that_is_its_own_child_ends(tmp_path):
         BigWigReader(tmp_path / "a.bw")
 
 
+@pytest.mark.parametrize("field", [8, 24, 44])  # of the header: contigs, index, summary
+@pytest.mark.parametrize("offset", [1, 1 << 40, (1 << 63) - 1, (1 << 64) - 1])
+def test_offsets_that_lead_nowhere(tmp_path, field, offset):
+    whole = bytearray(by_hand("<", True))
+    whole[field : field + 8] = struct.pack("<Q", offset)
+    (tmp_path / "a.bw").write_bytes(whole)
+    if (field, offset) == (44, 1):
+        BigWigReader(tmp_path / "a.bw").__exit__(None, None, None)  # any bytes are numbers
+        return
+    with pytest.raises(InputError, match="damaged"):
+        BigWigReader(tmp_path / "a.bw")
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [

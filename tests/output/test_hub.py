@@ -300,6 +300,16 @@ def test_a_run_counts_once_for_each_base(tmp_path):
     assert (found.lower, found.upper, found.maximum) == (0, 1, 5)
 
 
+def test_what_is_no_number_is_left_out(tmp_path):
+    """NaN and infinity, which pyBigWig writes as values."""
+    with pyBigWig.open(str(tmp_path / "a.bw"), "w") as file:
+        file.addHeader(list(HG38.items()))
+        values = [np.nan, 1.0, np.inf, -0.5]
+        file.addEntries("chr1", 100, values=values, span=1, step=1)
+    found = limits_of(tmp_path / "a.bw")
+    assert found == (-0.5, 1, -0.5, 1, "chr1", 51, 151)
+
+
 @pytest.mark.parametrize(
     ("at", "place"), [(0, (0, 100)), (1500, (1450, 1550)), (1999, (1900, 2000))]
 )

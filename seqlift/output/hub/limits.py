@@ -61,7 +61,7 @@ def find_limits(track: BigWigReader) -> Limits:
         If the track has no values or is damaged.
     """
     wanted = np.linspace(0, track.n_blocks - 1, min(_BLOCKS_READ, track.n_blocks)).astype(int)
-    blocks = [_finite(track.block(number)) for number in wanted.tolist()]
+    blocks = [_usable(track.block(number)) for number in wanted.tolist()]
     blocks = [block for block in blocks if len(block.value)]
     if not blocks:
         raise InputError(f"{track.path} has no values; give a track of at least one region")
@@ -77,10 +77,11 @@ def find_limits(track: BigWigReader) -> Limits:
     return Limits(*_view(lower, upper), *whole, contig, start, end)
 
 
-def _finite(block: Values) -> Values:
-    is_finite = np.isfinite(block.value)
+def _usable(block: Values) -> Values:
+    """Leave out what other writers let pass: NaN, infinity and runs of no base."""
+    is_usable = np.isfinite(block.value) & (block.end > block.start)
     contig, start, end, value = block
-    return Values(contig, start[is_finite], end[is_finite], value[is_finite])
+    return Values(contig, start[is_usable], end[is_usable], value[is_usable])
 
 
 def _quantiles(value: NDArray[np.float32], width: NDArray[np.int64]) -> tuple[float, float]:
