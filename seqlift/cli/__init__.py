@@ -18,6 +18,7 @@ from seqlift import __version__
 from seqlift.cli.convert import convert
 from seqlift.cli.demo import demo
 from seqlift.cli.evaluate import evaluate
+from seqlift.cli.hub import hub
 from seqlift.cli.inspect import inspect
 from seqlift.cli.logo import logo
 from seqlift.cli.merge import merge
@@ -72,6 +73,7 @@ for command in (
     convert,
     demo,
     evaluate,
+    hub,
     inspect,
     logo,
     merge,

@@ -23,21 +23,8 @@ QUICK = 1.0
 
 
 def test_the_commands():
-    assert COMMANDS == [
-        *(
-            "convert",
-            "demo",
-            "evaluate",
-            "inspect",
-            "logo",
-            "merge",
-            "pilot",
-            "rules",
-            "score",
-            "shuffle",
-        ),
-        "tracks",
-    ]
+    expected = "convert demo evaluate hub inspect logo merge pilot rules score shuffle tracks"
+    assert expected.split() == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
