@@ -22,6 +22,7 @@ from seqlift.output.bigwig import write_bigwig
 from seqlift.output.hdf5 import ScoresFile, ScoresWriter
 from seqlift.output.summary import write_summary
 from seqlift.parts import Part, read_parts, shared
+from seqlift.strongest import Strongest, draw_region
 
 __all__ = ["merge"]
 
@@ -35,6 +36,7 @@ def merge(
     genome: str | None = None,
     fai: str | None = None,
     overlap: str = "nearest",
+    logos: int = 0,
     force: bool = False,
     command_line: str = "",
     progress: Progress = lambda done, total: None,
@@ -52,6 +54,8 @@ def merge(
     fai : str or None
         Its index, where that is not beside it.
     overlap : {"nearest", "mean", "max-abs"}
+    logos : int
+        Draw so many of the regions with the strongest cores.
     force : bool
         Replace files that exist.
     command_line : str
@@ -73,13 +77,16 @@ def merge(
     parts = read_parts(summaries)
     _require_genome(parts[0], genome)
     results = list(parts[0].summary["targets"])
+    n_scored = sum(part.summary["counts"]["scored"] for part in parts)
     files = {"regions": f"{output}.regions.tsv", "summary": f"{output}.json"}
     for result in results:
         name = f"{output}{parts[0].ending(result)}"
         files[f"scores {result}"] = name
         if genome is not None:
             files[f"track {result}"] = f"{name.removesuffix('.h5')}.bw"
-    total = len(results) * sum(part.summary["counts"]["scored"] for part in parts)
+        for k in range(1, min(logos, n_scored) + 1):
+            files[f"logo {k} {result}"] = f"{name.removesuffix('.h5')}.logo{k}.png"
+    total = len(results) * n_scored
     settings = _settings(parts, command_line)
     with ExitStack() as stack:
         sizes = None if genome is None else stack.enter_context(Genome(genome, index=fai))
@@ -103,11 +110,16 @@ def merge(
                         scores.track,
                         overlap=overlap,
                     )
+                of = f"target {targets[result]['target']}"
+                for k, row in enumerate(_strongest(scores, logos), start=1):
+                    draw_region(scores, row, written[f"logo {k} {result}"], of)
+        seconds = _summed(part.summary["seconds"] for part in parts)
         found = {
             "settings": shared(parts[0].summary["settings"]) | settings,
             "counts": _summed(part.summary["counts"] for part in parts),
             "targets": targets,
-            "seconds": _summed(part.summary["seconds"] for part in parts),
+            "seconds": seconds,
+            "regions_per_second": n_scored / max(seconds["score"], 1e-9),
             "files": {kind: Path(path).name for kind, path in files.items()},
         }
         write_summary(written["summary"], found)
@@ -195,6 +207,14 @@ def _like(scores: ScoresFile, path: Path, attributes: dict[str, Any]) -> ScoresW
         extra=scores.extra,
         attributes=attributes,
     )
+
+
+def _strongest(scores: ScoresFile, n: int) -> list[int]:
+    strongest = Strongest(n)
+    step = schema.rows_at_once(scores.length)
+    for start in range(0, scores.n_regions if n else 0, step):
+        strongest.add(scores.scores(slice(start, start + step)).sum(1))
+    return strongest.rows()
 
 
 def _target(parts: Sequence[Part], result: str, scores: ScoresFile) -> dict[str, Any]:

@@ -83,8 +83,8 @@ class Plan(Input):
             Shard.parse(self.shard)
             if self.logos:
                 raise UsageError(
-                    "the strongest regions of a shard are not those of all; leave out --logos, and "
-                    "draw them from the merged file with seqlift logo"
+                    "the strongest regions of a shard are not those of all; leave out --logos, "
+                    "and give it to seqlift merge instead"
                 )
         object.__setattr__(self, "targets", expand(self.targets))
         self._choose_references()

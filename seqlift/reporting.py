@@ -12,13 +12,12 @@ import torch
 
 from seqlift.batches import References
 from seqlift.errors import CompletenessWarning, IncompleteError, ReferenceWarning
-from seqlift.genome.regions import format_region
-from seqlift.logo import draw_logo, save_logo
 from seqlift.output.bigwig import write_bigwig
 from seqlift.output.hdf5 import ScoresFile
 from seqlift.plan import Plan
 from seqlift.results import TargetResults
 from seqlift.scoring import Run
+from seqlift.strongest import draw_region
 from seqlift.windows import Source
 
 __all__ = ["draw_logos", "judge", "summarise", "write_tracks"]
@@ -51,20 +50,7 @@ def draw_logos(plan: Plan, results: Sequence[TargetResults], written: dict[str, 
             of += f", {result.references}"
         with ScoresFile(written[f"scores {result.name}"]) as scores:
             for k, position in enumerate(result.strongest(), start=1):
-                _draw_logo(scores, position, written[f"logo {k} {result.name}"], of)
-
-
-def _draw_logo(scores: ScoresFile, position: int, path: Path, of: str) -> None:
-    rows = slice(position, position + 1)
-    region = scores.regions(rows)[0]
-    label = region.name if region.name != "." else format_region(region)
-    figure = draw_logo(
-        scores.scores(rows)[0],
-        region=region,
-        title=f"{label}, {of}",
-        reverse=region.strand == "-",
-    )
-    save_logo(figure, path, format="png")
+                draw_region(scores, position, written[f"logo {k} {result.name}"], of)
 
 
 def summarise(

@@ -6,7 +6,6 @@ The files get their names from `seqlift.output.atomic`; nothing here renames any
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,9 +18,9 @@ from torch import Tensor
 from seqlift.batches import Batch
 from seqlift.deeplift.scores import Contributions, is_incomplete
 from seqlift.ensembles import of_members
-from seqlift.logo import crop_about_core
 from seqlift.output.hdf5 import ScoredBatch, ScoresWriter
 from seqlift.output.regions_tsv import RegionRow
+from seqlift.strongest import Strongest
 from seqlift.windows import Item
 
 __all__ = ["Completeness", "TargetResults"]
@@ -105,8 +104,10 @@ class TargetResults:
     completeness: Completeness = field(default_factory=Completeness)
     n_models: int = 1
     n_strands: int = 1
-    _strongest: list[tuple[float, int]] = field(default_factory=list)
-    _n_written: int = 0
+    _strongest: Strongest = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._strongest = Strongest(self.n_logos)
 
     def add(
         self, batch: Batch, is_unshufflable: NDArray[np.bool_], found: Contributions
@@ -117,7 +118,7 @@ class TargetResults:
         extra = of_members(host.pop("members", None), self.n_models, self.n_strands)
         windows = [item.window for item in batch.kept]
         self.writer.append(ScoredBatch(regions=windows, one_hot=batch.one_hot, extra=extra, **host))
-        self._remember(host["scores"].sum(1))
+        self._strongest.add(host["scores"].sum(1))
         rows = []
         for item, is_stuck, numbers in zip(
             batch.kept, is_unshufflable, _numbers(batch, host), strict=True
@@ -128,18 +129,9 @@ class TargetResults:
             rows.append(row)
         return rows
 
-    def _remember(self, tracks: NDArray[np.floating]) -> None:
-        for track in tracks if self.n_logos else ():
-            strength = crop_about_core(track).strength
-            # Of equals the first wins, whatever the batches.
-            heapq.heappush(self._strongest, (strength, -self._n_written))
-            if len(self._strongest) > self.n_logos:
-                heapq.heappop(self._strongest)
-            self._n_written += 1
-
     def strongest(self) -> list[int]:
         """Return the positions in the HDF5 of the regions with the strongest cores."""
-        return [-position for _, position in sorted(self._strongest, reverse=True)]
+        return self._strongest.rows()
 
 
 def _host(value: Tensor) -> NDArray[Any]:

@@ -101,12 +101,12 @@ RUNS = {
 @pytest.mark.parametrize("kind", RUNS)
 def test_joined_shards_are_the_undivided_run(score, inputs, kind):
     options, n = RUNS[kind]
-    score("whole", **options)
+    score("whole", logos=2, **options)
     shards = [score(f"part{i}", shard=f"{i}/{n}", **options) for i in range(1, n + 1)]
     assert not list(Path().glob("part*.bw"))
     overlap = options.get("overlap", "nearest")
     genome = str(inputs / "genome.fa")
-    summary = merge(shards[::-1], "joined", genome=genome, overlap=overlap)
+    summary = merge(shards[::-1], "joined", genome=genome, overlap=overlap, logos=2)
     of_whole = [name for name in names(".") if name.startswith("whole.")]
     assert [name for name in names(".") if name.startswith("joined.")] == [
         name.replace("whole", "joined") for name in of_whole
@@ -114,7 +114,7 @@ def test_joined_shards_are_the_undivided_run(score, inputs, kind):
     for name in of_whole:
         if name.endswith(".h5"):
             assert_same(name, name.replace("whole", "joined"))
-        if name.endswith(".bw") and kind == "two targets":  # bit by bit, as the scores are
+        if name.endswith((".bw", ".png")) and kind == "two targets":  # bit by bit, as the scores
             assert Path(name).read_bytes() == Path(name.replace("whole", "joined")).read_bytes()
     whole, joined = (Path(f"{n}.regions.tsv").read_text().splitlines() for n in ("whole", "joined"))
     assert [line.split("\t")[:11] for line in whole] == [line.split("\t")[:11] for line in joined]

@@ -19,7 +19,7 @@ SCHEMA = yaml.safe_load(SCHEMA_FILE.read_text())["properties"]
 TEMPLATE = yaml.safe_load((WORKFLOW / "config/config.yaml").read_text())
 # The workflow has to ask a cluster for a GPU by name, draws logos for its report, and has one
 # reference scheme where the command takes several.
-OWN_DEFAULTS = {"device", "logos", "references", "weights"}
+OWN_DEFAULTS = {"device", "logos", "models", "references", "weights"}
 CHOICES = {option.name: getattr(option.type, "choices", None) for option in score.params}
 DEFAULTS = score.make_context("score", ["-m", "model.pt2", "-o", "prefix"]).params
 
@@ -79,6 +79,39 @@ def test_options_and_a_factory_reach_the_command_line(folder):
     assert done.stdout.count("gpu=1") == 2
 
 
+def test_shards_are_scored_apart_and_joined(folder):
+    configure(folder, shards=3)
+    done = commands(run_snakemake(folder, "--dry-run", "--printshellcmds"))
+    scored = [line for line in done if "seqlift score" in line]
+    assert (
+        sorted(value_of("--shard", line) for line in scored)
+        == ["1/3"] * 2 + ["2/3"] * 2 + ["3/3"] * 2
+    )
+    assert all("--resume --force" in line and "--logos" not in line for line in scored)
+    joined = [line for line in done if "seqlift merge" in line]
+    folder_of = "results/shards/ctcf.0"
+    assert any(f"{folder_of}/1.json {folder_of}/2.json {folder_of}/3.json" in x for x in joined)
+    assert all("--logos 2" in line for line in joined)
+
+
+def test_several_models_and_folds(folder):
+    for name in ("a.pt", "b.pt"):
+        (folder / name).touch()
+    models = {
+        "folds": {"model": "bpnet", "weights": ["a.pt", "b.pt"]},
+        "one": {"model": "ctcf-p73.pt2"},
+    }
+    configure(folder, model=None, models=models)
+    done = commands(run_snakemake(folder, "--dry-run", "--printshellcmds"))
+    scored = [line for line in done if "seqlift score" in line]
+    assert sorted(value_of("--output", line) for line in scored) == [
+        f"results/scores/{model}.{run}" for model in ("folds", "one") for run in ("ctcf.0", "p73.1")
+    ]
+    assert sum("--model bpnet --weights a.pt --weights b.pt " in line for line in scored) == 2
+    inspected = [line for line in done if "seqlift inspect" in line]
+    assert sum("seqlift inspect bpnet --weights a.pt --target" in line for line in inspected) == 2
+
+
 def test_a_file_of_references_is_an_input_and_a_scheme_is_none(folder):
     configure(folder, references="genomic")
     assert commands(run_snakemake(folder, "--dry-run", "--printshellcmds"))
@@ -100,6 +133,8 @@ def test_a_file_of_references_is_an_input_and_a_scheme_is_none(folder):
         ),
         ({"samples": {"a": {"region": "x"}}}, "configuration, samples.a: "),
         ({"samples": {"a.b": {"regions": "x"}}}, "configuration, samples: 'a.b' does not match"),
+        ({"models": {"a": {"model": "x"}}}, "configuration, at the top: give either model or mod"),
+        ({"model": None}, "configuration, at the top: give either model or models"),
         (
             {"resources": {"threads": "many"}},
             "configuration, resources.threads: 'many' is not of type 'integer'",
@@ -130,7 +165,8 @@ def test_values_are_those_of_the_command_line(name):
 
 def test_the_template_shows_every_value_with_its_default():
     assert set(TEMPLATE) == set(SCHEMA)
-    shown = {name: value for name, value in TEMPLATE.items() if "default" in SCHEMA[name]}
-    in_full = {name: value["default"] for name, value in SCHEMA.items() if "default" in value}
+    has_default = {name for name, value in SCHEMA.items() if "default" in value} - {"model"}
+    shown = {name: value for name, value in TEMPLATE.items() if name in has_default}
+    in_full = {name: SCHEMA[name]["default"] for name in has_default}
     parts = SCHEMA["resources"]["properties"]
     assert shown == in_full | {"resources": {name: part["default"] for name, part in parts.items()}}

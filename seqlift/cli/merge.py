@@ -30,6 +30,13 @@ __all__ = ["merge"]
     show_default=True,
     help="Value of a base in several windows, of whichever shards.",
 )
+@click.option(
+    "--logos",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Draw the N regions with the strongest cores, of all shards.",
+)
 @force_option
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors alone.")
 @click.pass_obj
@@ -41,6 +48,7 @@ def merge(
     genome: str | None,
     fai: str | None,
     overlap: str,
+    logos: int,
     force: bool,
     quiet: bool,
 ) -> None:
@@ -63,6 +71,7 @@ def merge(
             genome=genome,
             fai=fai,
             overlap=overlap,
+            logos=logos,
             force=force,
             command_line=shlex.join(["seqlift", *(arguments or ())]),
             progress=progress.update,

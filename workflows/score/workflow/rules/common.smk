@@ -19,22 +19,66 @@ def check(config):
         raise WorkflowError(f"configuration, {place}: {wrong.message}") from None
 
 
+def listed(value):
+    """Return a value of the configuration as a list: nothing, one or several."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def models_of(config):
+    """Return each model by its name: what it is, and its weights, as lists."""
+    if (config["model"] is None) == (config["models"] is None):
+        raise WorkflowError("configuration, at the top: give either model or models")
+    given = config["models"] or {
+        "": {"model": config["model"], "weights": config["weights"]}
+    }
+    return {
+        name: (listed(one["model"]), listed(one.get("weights")))
+        for name, one in given.items()
+    }
+
+
 def targets_of(sample):
     """Return the targets of a sample as text: its own, or those of the configuration."""
     given = config["samples"][sample].get("targets", config["targets"])
     return list(dict.fromkeys(str(target) for target in given))  # 0 and "0" are one
 
 
+def named(*parts):
+    """Join the parts of a name, of which the model's may be empty."""
+    return ".".join(part for part in parts if part)
+
+
 def regions_of(wildcards):
-    return config["samples"][wildcards.sample]["regions"]
+    _, sample = RUNS[wildcards.run]
+    return config["samples"][sample]["regions"]
 
 
-def model_file():
-    """Return the file that the model is read from; a factory in an installed package has none."""
-    place, colon, _ = config["model"].rpartition(":")
+def model_name(wildcards):
+    """Return which model a job is about."""
+    return (
+        MODEL_OF[wildcards.name]
+        if hasattr(wildcards, "name")
+        else RUNS[wildcards.run][0]
+    )
+
+
+def file_of(model):
+    """Return the file that a model is read from; factories in packages and architectures have none."""
+    place, colon, _ = model.rpartition(":")
     if not colon:
-        return config["model"]
-    return place if place.endswith(".py") else []
+        return [] if model in ARCHITECTURES else [model]
+    return [place] if place.endswith(".py") else []
+
+
+def model_files(wildcards):
+    """Return the files of a model, its weights among them."""
+    models, weights = MODELS[model_name(wildcards)]
+    return [file for model in models for file in file_of(model)] + weights
+
+
+def operators_of(wildcards):
+    model, _ = RUNS[wildcards.run]
+    return f"results/model/{named(model, wildcards.target)}.operators.tsv"
 
 
 def references_file():
@@ -44,13 +88,27 @@ def references_file():
 
 
 def model_of(wildcards, input):
-    """Return the model as the command line takes it, its weights behind it."""
-    _, colon, factory = config["model"].rpartition(":")
-    model = str(input.model or config["model"])
-    if input.model and colon:
-        model += f":{factory}"
-    weights = ["--weights", str(input.weights)] if input.weights else []
-    return shlex.join([model, *weights])
+    """Return models as the command line takes them, and their weights."""
+    models, weights = MODELS[model_name(wildcards)]
+    words = [word for model in models for word in ("--model", model)]
+    return shlex.join(
+        words + [word for file in weights for word in ("--weights", file)]
+    )
+
+
+def one_model_of(wildcards, input):
+    """Return the first of the models, and of their weights: folds have the same operators."""
+    models, weights = MODELS[model_name(wildcards)]
+    return shlex.join([models[0], *(["--weights", weights[0]] if weights else [])])
+
+
+def shards_of(wildcards):
+    """Return the summaries of the shards of a job."""
+    n = config["shards"]
+    return [
+        f"results/shards/{wildcards.run}.{wildcards.target}/{i}.json"
+        for i in range(1, n + 1)
+    ]
 
 
 def prefix_of(wildcards, output):
@@ -76,9 +134,20 @@ def one_of(texts):
 
 check(config)
 
+ARCHITECTURES = ("bpnet", "basepairnet", "chrombpnet", "basset", "deepsea", "beluga")
+MODELS = models_of(config)
 SAMPLES = list(config["samples"])
 TARGETS = sorted({target for sample in SAMPLES for target in targets_of(sample)})
-JOBS = [f"{sample}.{target}" for sample in SAMPLES for target in targets_of(sample)]
+# A run is a sample, or MODEL.SAMPLE where models have names.
+RUNS = {named(model, sample): (model, sample) for model in MODELS for sample in SAMPLES}
+JOBS = {
+    f"{run}.{target}": (run, target)
+    for run, (_, sample) in RUNS.items()
+    for target in targets_of(sample)
+}
+# What is inspected: TARGET, or MODEL.TARGET.
+MODEL_OF = {named(model, target): model for model in MODELS for target in TARGETS}
+TARGET_OF = {named(model, target): target for model in MODELS for target in TARGETS}
 ENDINGS = ["h5", "bw", "regions.tsv", "json"]
 MODEL_OPTIONS = options(["allow_pickle", "length", "target_activation"])
 SCORE_OPTIONS = options(
@@ -92,7 +161,8 @@ SCORE_OPTIONS = options(
             "estimator",
             "seed",
         ],
-        *["device", "batch_size", "precision", "overlap", "logos", "on_incomplete"],
+        *["device", "batch_size", "precision", "on_incomplete"],
     ]
 )
+RESULT_OPTIONS = options(["overlap", "logos"])
 ON_GPU = str(config["device"]).startswith("cuda")

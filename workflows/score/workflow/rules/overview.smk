@@ -26,6 +26,6 @@ rule summarise:
         mem_mb=500,
         runtime=5,
     params:
-        jobs=[(sample, target) for sample in SAMPLES for target in targets_of(sample)],
+        jobs=list(JOBS.values()),
     script:
         "../scripts/summarise.py"

@@ -25,14 +25,13 @@ rule index_genome:
 # The table goes to the log as well, which stays when an operator without a rule fails the job.
 rule inspect:
     input:
-        model=model_file(),
-        weights=config["weights"] or [],
+        files=model_files,
     output:
-        table="results/model/{target}.operators.tsv",
+        table="results/model/{name}.operators.tsv",
     log:
-        "logs/inspect/{target}.log",
+        "logs/inspect/{name}.log",
     benchmark:
-        "benchmarks/inspect/{target}.tsv"
+        "benchmarks/inspect/{name}.tsv"
     conda:
         "../envs/seqlift.yaml"
     threads: 1
@@ -40,8 +39,9 @@ rule inspect:
         mem_mb=config["resources"]["mem_mb"],
         runtime=30,
     params:
-        model=model_of,
+        model=one_model_of,
+        target=lambda wildcards: TARGET_OF[wildcards.name],
         options=MODEL_OPTIONS,
     shell:
-        "(seqlift inspect {params.model} --target {wildcards.target:q} {params.options}"
+        "(seqlift inspect {params.model} --target {params.target:q} {params.options}"
         " | tee {output.table:q}) > {log:q} 2>&1"
