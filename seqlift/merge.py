@@ -28,6 +28,8 @@ __all__ = ["merge"]
 
 Progress = Callable[[int, int], None]
 
+CHUNKS = 8  # read and written together: each call of HDF5 costs as much as a chunk
+
 
 def merge(
     summaries: Sequence[str],
@@ -188,7 +190,7 @@ def _join_scores(
                         f"{scores.path} has {scores.n_regions} regions and {part.prefix}.json says "
                         f"{part.summary['counts']['scored']}; score shard {part.shard} again"
                     )
-                step = schema.rows_at_once(scores.length)
+                step = CHUNKS * schema.rows_at_once(scores.length)
                 for start in range(0, scores.n_regions, step):
                     rows = slice(start, min(start + step, scores.n_regions))
                     writer.append_columns(scores.columns(rows))
