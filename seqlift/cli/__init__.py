@@ -21,6 +21,7 @@ from seqlift.cli.evaluate import evaluate
 from seqlift.cli.inspect import inspect
 from seqlift.cli.logo import logo
 from seqlift.cli.pilot import pilot
+from seqlift.cli.report import report
 from seqlift.cli.rules import rules
 from seqlift.cli.score import score
 from seqlift.cli.shuffle import shuffle
@@ -67,7 +68,19 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (convert, demo, evaluate, inspect, logo, pilot, rules, score, shuffle, tracks):
+for command in (
+    convert,
+    demo,
+    evaluate,
+    inspect,
+    logo,
+    pilot,
+    report,
+    rules,
+    score,
+    shuffle,
+    tracks,
+):
     cli.add_command(command)
 
 
