@@ -80,7 +80,7 @@ async function start() {
     const [from, to] = coreOf(table.file, first);
     try {
         view = await GenomeView.open(byId("browser"), [report.regions.chrom[first], from - MARGIN, to + MARGIN]);
-        window.view = view;
+        window.view = view;  // for the console of whoever wants more of igv.js
     } catch (error) {
         console.error(error);
         byId("browser").replaceChildren(make("p", {className: "note"}, `The genome browser cannot be drawn here: ${error.message}`));
