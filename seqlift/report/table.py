@@ -97,4 +97,5 @@ def _mean(values: Floats) -> Floats:
     """Average over references, those that were not used left out."""
     n = np.isfinite(values).sum(axis=1)
     total: Floats = np.nansum(values, axis=1, dtype=np.float64)
-    return np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+    mean: Floats = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+    return mean

@@ -8,6 +8,7 @@ finer than a screen, at a quarter of the size of text.
 from __future__ import annotations
 
 import base64
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -109,8 +110,9 @@ def letters(
         If a region has another sequence in the genome.
     """
     rows = [_fetched(stretch, genome) for stretch in stretches]
+    index = _Index(stretches)
     for region, own in zip(regions, one_hot, strict=True):
-        i, first = _find(stretches, region)
+        i, first = index.find(region.chrom, max(0, region.start))
         cut = max(0, -region.start)
         text = np.frombuffer(decode(own).encode(), np.uint8)[cut:]
         place = slice(first, first + len(text))
@@ -130,13 +132,21 @@ def _fetched(stretch: Stretch, genome: Genome | None) -> NDArray[np.uint8]:
     return np.frombuffer(text.encode(), np.uint8).copy()
 
 
-def _find(stretches: Sequence[Stretch], region: Region) -> tuple[int, int]:
-    """Return which stretch a region lies in, and where it begins there."""
-    start = max(0, region.start)
-    for i, stretch in enumerate(stretches):
-        if stretch.chrom == region.chrom and stretch.start <= start < stretch.end:
-            return i, start - stretch.start
-    raise AssertionError(f"{region} lies in no stretch")  # merge is of the same regions
+class _Index:
+    """Where in which stretch a base lies."""
+
+    def __init__(self, stretches: Sequence[Stretch]) -> None:
+        self._starts: dict[str, list[int]] = {}
+        self._first: dict[str, int] = {}
+        for i, stretch in enumerate(stretches):  # those of a contig follow each other, by start
+            self._first.setdefault(stretch.chrom, i)
+            self._starts.setdefault(stretch.chrom, []).append(stretch.start)
+
+    def find(self, chrom: str, position: int) -> tuple[int, int]:
+        """Return the number of the stretch, and how far from its start."""
+        starts = self._starts[chrom]
+        i = bisect_right(starts, position) - 1
+        return self._first[chrom] + i, position - starts[i]
 
 
 def track_values(
@@ -162,6 +172,7 @@ def track_values(
         other, as `quantise` has them.
     """
     order = sorted(range(len(rows)), key=lambda i: (regions[i].chrom, regions[i].start))
+    index = _Index(stretches)
     tracks = {}
     for quantity in QUANTITIES:
         values = file.track(rows, quantity)
@@ -169,7 +180,7 @@ def track_values(
         for chrom, group in groupby(order, key=lambda i: regions[i].chrom):
             windows = (_window(regions[i], values[i]) for i in group)
             for start, run in resolve(windows):
-                i, first = _find(stretches, Region(chrom, start, start + len(run)))
+                i, first = index.find(chrom, start)
                 laid[i][first : first + len(run)] = run
         tracks[quantity] = quantise(laid)
     return tracks

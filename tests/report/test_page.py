@@ -89,15 +89,12 @@ def test_igv_is_what_its_notice_says():
 
 
 def test_500_regions_take_less_than_20_megabytes(tmp_path):
-    regions = windows(500, length=2114, step=5000)
-    write_scores(tmp_path / "a.h5", regions, target="0")
-    write_scores(tmp_path / "b.h5", regions, target="1", seed=1)
-    run = run_cli(
-        "report", tmp_path / "a.h5", tmp_path / "b.h5", "-o", tmp_path / "page.html"
-    )  # fmt: skip
+    """Two tracks of random numbers each, which nothing packs better than real ones."""
+    write_scores(tmp_path / "a.h5", windows(500, length=2114, step=5000))
+    run = run_cli("report", tmp_path / "a.h5", "-o", tmp_path / "page.html")
     assert run.status == 0, run.stderr
     assert "500 of 500 regions" in run.stderr
-    assert (tmp_path / "page.html").stat().st_size < 20e6
+    assert (tmp_path / "page.html").stat().st_size < 10e6
     assert len(data_of(tmp_path / "page.html")["regions"]["chrom"]) == 500
 
 

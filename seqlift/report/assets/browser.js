@@ -50,7 +50,7 @@ class GenomeView {
         const own = report.files.flatMap(file => [
             {
                 name: several ? file.label : "contribution score", graphType: "dynseq", height: several ? 84 : 128,
-                source: file.tracks.contribution, color: "#57606a", altColor: "#57606a",
+                source: file.tracks.contribution, color: "#1f5a96", altColor: "#1f5a96",
             },
             {
                 name: several ? `${file.label}: standard error` : "standard error", graphType: "bar", height: several ? 34 : 44,
@@ -63,7 +63,8 @@ class GenomeView {
                 featureSource: new PageTrack(source),
             })),
             {
-                type: "annotation", name: "scored windows", displayMode: "EXPANDED", height: 42, margin: 4, color: "#1f5a96",
+                type: "annotation", name: "scored windows", displayMode: "EXPANDED", margin: 4,
+                height: this.haveOverlaps() ? 66 : 42, color: "#5b7796",
                 removable: false, features: this.windows(),
             },
         ];
@@ -75,6 +76,11 @@ class GenomeView {
             chr, start: Math.max(0, start[i]), end: end[i], name: regionName(i),
             strand: strand[i] === "." ? undefined : strand[i],
         }));
+    }
+
+    haveOverlaps() {
+        const windows = this.windows().sort((a, b) => a.chr < b.chr ? -1 : a.chr > b.chr ? 1 : a.start - b.start);
+        return windows.some((window, i) => i && windows[i - 1].chr === window.chr && windows[i - 1].end > window.start);
     }
 
     async show(chrom, start, end) {
