@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,18 +148,23 @@ def labels(files: Sequence[ScoresFile]) -> list[str]:
         No two alike.
     """
     attributes = [file.attributes for file in files]
-    differing = [
-        name for name in _TELLING if len({str(found.get(name)) for found in attributes}) > 1
-    ]
-    told = [
-        ", ".join(_words(name, str(found.get(name))) for name in differing) for found in attributes
-    ]
-    if len(files) == 1:
-        told = [_words("target", str(attributes[0].get("target", ".")))]
+    told = [_words("target", str(attributes[0].get("target", ".")))] if len(files) == 1 else []
+    differing: list[str] = []
+    for name in _TELLING:
+        if len(set(told)) == len(files):
+            return told
+        if len({str(found.get(name)) for found in attributes}) > 1:
+            differing.append(name)
+            told = [_label(differing, found) for found in attributes]
     if len(set(told)) == len(files):
         return told
     stems = [file.path.name.removesuffix(".h5") for file in files]
     return stems if len(set(stems)) == len(files) else [str(file.path) for file in files]
+
+
+def _label(names: Sequence[str], attributes: Mapping[str, object]) -> str:
+    known = [(name, attributes.get(name)) for name in names]
+    return ", ".join(_words(name, str(value)) for name, value in known if str(value) != "None")
 
 
 def _words(name: str, value: str) -> str:

@@ -154,6 +154,20 @@ def test_alike_files_are_told_apart_by_their_names(folder):
     assert [file["label"] for file in make("a.h5", "b.h5")["files"]] == ["a", "b"]
 
 
+def test_labels_are_no_longer_than_it_takes(folder):
+    some = {"target": "0", "method": "deeplift", "rules": "rescale", "reference_scheme": "flat"}
+    for name, changed in (
+        ("a.h5", {}),
+        ("b.h5", {"method": "gradient", "rules": "None", "reference_scheme": "zeros"}),
+        ("c.h5", {"rules": "genomics"}),
+    ):
+        write_scores(folder / name, windows(2), **{**some, **changed})
+    assert [file["label"] for file in make("a.h5", "b.h5")["files"]] == ["deeplift", "gradient"]
+    run_cli("report", "a.h5", "b.h5", "c.h5", "-o", "three.html")
+    wanted = ["deeplift, rescale", "gradient", "deeplift, genomics"]
+    assert [file["label"] for file in data_of("three.html")["files"]] == wanted
+
+
 def test_quiet_says_nothing_and_the_page_needs_no_network_to_be_made(scores):
     assert run_cli("report", "-q", "out.0.h5", "-o", "p.html") == (0, "", "")
 

@@ -279,6 +279,20 @@ def test_several_files_are_tracks_and_numbers_of_their_own(browser, folder):
     assert page.complaints() == []
 
 
+def test_what_no_file_has_is_no_track(browser, folder):
+    """One reference has no standard error."""
+    path = folder / "single.h5"
+    write_scores(path, windows(2), n_references=1)
+    with h5py.File(path, "r+") as file:
+        file["quality/standard_error"][:] = np.nan
+    assert run_cli("report", path, "-o", folder / "single.html").status == 0
+    page = Page(browser, folder / "single.html")
+    names = page.run("return view.browser.trackViews.map(({track}) => track.name)")
+    assert "contribution score" in names
+    assert "standard error" not in names
+    assert page.complaints() == []
+
+
 def test_names_run_nothing_and_lead_nowhere(browser, folder):
     """Names from a file of regions are whatever somebody wrote, contigs with colons among them."""
     contig = "HLA-A*01:01"

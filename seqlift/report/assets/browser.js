@@ -1,7 +1,6 @@
 // The genome browser: igv.js, given what this page holds.
 
 const MARGIN = 25;  // bp beside the strongest stretch
-const TRACK_NAMES = {"contribution": "contribution", "standard-error": "standard error"};
 
 class GenomeView {
     /** Opens igv.js in an element. */
@@ -58,7 +57,8 @@ class GenomeView {
             },
         ]);
         return [
-            ...own.map(({source, ...track}) => ({
+            // Of a single reference there is no standard error.
+            ...own.filter(({source}) => source.steps.some(step => step !== NO_VALUE)).map(({source, ...track}) => ({
                 type: "wig", autoscale: true, windowFunction: "none", removable: false, ...track,
                 featureSource: new PageTrack(source),
             })),

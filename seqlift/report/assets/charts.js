@@ -90,7 +90,7 @@ function fileQuality(file) {
 
 const FATES = {
     scored: "scored", padded: "scored, clipped: N past the end of the contig", dropped: "dropped",
-    unshufflable: "not scored: the sequence has no other shuffle",
+    unshufflable: "scores are 0: the sequence has no other shuffle",
 };
 
 function fatesOf(fates) {

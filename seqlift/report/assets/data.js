@@ -60,9 +60,9 @@ function sequenceOf(chrom, start, end) {
     return text + " ".repeat(end - at);
 }
 
-/** A place as people write it: 1-based and closed. */
+/** A place as people write it: 1-based and closed, from the first base of the contig on. */
 function locus(chrom, start, end) {
-    return `${chrom}:${(start + 1).toLocaleString("en-US")}-${end.toLocaleString("en-US")}`;
+    return `${chrom}:${(Math.max(0, start) + 1).toLocaleString("en-US")}-${end.toLocaleString("en-US")}`;
 }
 
 function regionName(i) {

@@ -67,9 +67,9 @@ class RegionTable {
                 if (column.number) row.cells[at].textContent = format(column.key(this.file, i));
             });
             const [start, end] = coreOf(this.file, i);
-            row.cells[5].replaceChildren(
-                format(this.file.numbers.strength[i]),
-                make("span", {className: "place"}, locus(report.regions.chrom[i], start, end)));
+            const strength = this.file.numbers.strength[i];  // 0: there is no stretch to speak of
+            row.cells[5].replaceChildren(format(strength), make("span", {className: "place"},
+                strength ? locus(report.regions.chrom[i], start, end) : ""));
             this.logos.set(row.cells[6], this.file, i);
         });
     }
