@@ -1,6 +1,7 @@
 """The page in a real browser: what it draws, what moves it, and what it asks the network for."""
 
 import re
+import shutil
 
 import h5py
 import numpy as np
@@ -242,6 +243,34 @@ def test_it_is_readable_on_a_laptop(page):
     # A logo is drawn where the table is seen: a letter for each value that is not next to nothing.
     letters = page.all("#table tbody tr:first-child svg.logo path[transform]")
     assert len(letters) >= 20
+
+
+def test_menus_of_tracks_are_not_cut_off(page):
+    gear = page.track("contribution score")
+    click = {"x": 1266, "y": gear["top"] + 12, "button": "left", "clickCount": 1}
+    for kind in ("mousePressed", "mouseReleased"):
+        page.browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, **click})
+    item = """
+        const root = view.browser.root.getRootNode();
+        const item = [...root.querySelectorAll("div")].find(
+            element => !element.childElementCount && element.innerText === "Set track color");
+        if (!item || !item.offsetParent) return false;
+        const {left, top, width, height} = item.getBoundingClientRect();
+        const at = [left + width / 2, top + height / 2];
+        const seen = document.elementFromPoint(...at);
+        return seen.id === "browser" && root.elementFromPoint(...at) === item;
+    """
+    page.wait(lambda: page.run(item))
+
+
+def test_many_tracks_leave_room_for_the_table(browser, folder):
+    files = [folder / f"{name}.h5" for name in "cdefgh"]
+    for path in files:
+        shutil.copy(folder / "a.h5", path)
+    assert run_cli("report", *files, "-o", folder / "many.html").status == 0
+    page = Page(browser, folder / "many.html")
+    top = page.run("return document.getElementById('scroll').getBoundingClientRect().top")
+    assert top < 0.75 * 800
 
 
 def test_quality_and_run_are_told(page, folder):

@@ -77,9 +77,15 @@ async function start() {
     const first = Number(table.visible()[0].dataset.region);
     table.mark(first);
     byId("here").textContent = regionName(first);
+    const fit = () => {
+        const browser = byId("browser");
+        browser.classList.toggle("tall", browser.scrollHeight > .58 * innerHeight);
+    };
     const [from, to] = coreOf(table.file, first);
     try {
         view = await GenomeView.open(byId("browser"), [report.regions.chrom[first], from - MARGIN, to + MARGIN]);
+        fit();
+        window.addEventListener("resize", fit);
         window.view = view;  // for the console of whoever wants more of igv.js
     } catch (error) {
         console.error(error);
