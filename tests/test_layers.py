@@ -27,7 +27,7 @@ LAYERS = (
         | {"pilot_sample", "pilot_settings"}
         | {"schemes", "genome_pool", "own_references", "scoring", "reporting"}
         | {"batches", "explaining", "preparing", "processes", "stages", "workers"}
-        | {"journal", "merge", "packing", "parts", "shards", "strongest"},
+        | {"journal", "merge", "packing", "parts", "report", "shards", "strongest"},
     ),
     ({"explain", "explainer_options", "library", "members", "targeted"},),
     ({"genome"}, {"sequence"}, {"model"}, {"deeplift"}, {"output"}, {"logo"}),

@@ -23,6 +23,7 @@ from seqlift.cli.inspect import inspect
 from seqlift.cli.logo import logo
 from seqlift.cli.merge import merge
 from seqlift.cli.pilot import pilot
+from seqlift.cli.report import report
 from seqlift.cli.rules import rules
 from seqlift.cli.score import score
 from seqlift.cli.shuffle import shuffle
@@ -78,6 +79,7 @@ for command in (
     logo,
     merge,
     pilot,
+    report,
     rules,
     score,
     shuffle,

@@ -23,7 +23,9 @@ QUICK = 1.0
 
 
 def test_the_commands():
-    expected = "convert demo evaluate hub inspect logo merge pilot rules score shuffle tracks"
+    expected = (
+        "convert demo evaluate hub inspect logo merge pilot report rules score shuffle tracks"
+    )
     assert expected.split() == COMMANDS
 
 
