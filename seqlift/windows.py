@@ -20,7 +20,7 @@ from seqlift.genome.bed import read_regions
 from seqlift.genome.fasta import Genome
 from seqlift.genome.records import read_fasta
 from seqlift.genome.regions import EdgePolicy, Region, apply_edge_policy, format_region, resize
-from seqlift.genome.text import source_name, spool
+from seqlift.genome.text import quote, source_name, spool
 from seqlift.sequence.onehot import encode, encode_many
 
 __all__ = [
@@ -141,7 +141,7 @@ class FastaSource:
         for row, (name, letters) in enumerate(self._read(), start=1):
             if len(letters) != self._length:
                 raise SequenceError(
-                    f"{source_name(self._path)}: sequence {name!r} has {len(letters)} bp; "
+                    f"{source_name(self._path)}: sequence {quote(name)} has {len(letters)} bp; "
                     f"the model takes {self._length}"
                 )
             region = Region(name, 0, len(letters), name=name, row=row)

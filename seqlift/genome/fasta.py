@@ -23,6 +23,7 @@ from seqlift.genome.text import (
     is_bgzip,
     is_gzip,
     quote,
+    show,
 )
 
 __all__ = ["Genome"]
@@ -163,7 +164,7 @@ class Genome:
         return contig
 
     def _fetch_inside(self, contig: str, start: int, end: int) -> str:
-        where = f"{self._source} cannot be read at {contig}:{start + 1}-{end}"
+        where = f"{self._source} cannot be read at {show(contig)}:{start + 1}-{end}"
         try:
             sequence = self._read(contig, start, end)
         except (OSError, ValueError) as exc:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from seqlift.errors import UsageError
 
 __all__ = ["COMBINED", "columns_of", "expand", "split_combined"]
 
 COMBINED = {"mean": "mean of", "sum": "sum of"}
-RANGE = re.compile(r"(?P<output>.*\.)??(?P<first>\d+)\.\.(?P<last>\d+)")
+RANGE = re.compile(r"(?P<output>.*\.)??(?P<first>\d{1,18})\.\.(?P<last>\d{1,18})")
 MOST = 100_000
 
 
@@ -48,7 +48,7 @@ def expand(targets: Iterable[int | str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _expand_one(target: str) -> list[str]:
+def _expand_one(target: str) -> Iterable[str]:
     combined, _ = split_combined(target)
     return [target] if combined else columns_of(target)
 
@@ -59,19 +59,19 @@ def split_combined(target: str) -> tuple[str, str]:
     return (word, rest) if colon and word in COMBINED else ("", target)
 
 
-def columns_of(text: str) -> list[str]:
-    """Write out a list with its ranges, such as ``logits.0..2,other.5``.
+def columns_of(text: str) -> Iterator[str]:
+    """Write out a list with its ranges, such as ``logits.0..2,other.5``, one by one.
 
     Raises
     ------
     UsageError
-        If a range goes backwards, or has more than 100,000 numbers.
+        If a range goes backwards, or all ranges together have more than 100,000 numbers.
     """
-    found = []
+    n_found = 0
     for word in text.split(","):
         match = RANGE.fullmatch(word)
         if match is None:
-            found.append(word)
+            yield word
             continue
         first, last = int(match["first"]), int(match["last"])
         if not first <= last < first + MOST:
@@ -79,5 +79,9 @@ def columns_of(text: str) -> list[str]:
                 f"the range {word} of targets has {max(0, last - first + 1):,} numbers; expected "
                 f"FIRST..LAST, both included, with 1 to {MOST:,}"
             )
-        found += [f"{match['output'] or ''}{n}" for n in range(first, last + 1)]
-    return found
+        n_found += last - first + 1
+        if n_found > MOST:
+            raise UsageError(
+                f"the ranges up to {word} have {n_found:,} targets; expected at most {MOST:,}"
+            )
+        yield from (f"{match['output'] or ''}{n}" for n in range(first, last + 1))
