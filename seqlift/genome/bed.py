@@ -66,12 +66,14 @@ def read_regions(path: StrPath, source: str | None = None) -> Iterator[Region]:
     Warns
     -----
     InputDataWarning
-        Once, if columns are separated by spaces.
+        Once, if columns are separated by spaces. If the file ends in a number without a line end:
+        it may have been cut, which nothing else would tell.
     """
     source = source or source_name(path)
     parser = _Parser(source)
     problems: list[tuple[int, str]] = []
     lines = read_lines(path, RegionError, "a BED file", source, longest=_LONGEST_LINE)
+    line = b""
     for row, line in enumerate(lines, start=1):
         if line[0] in _MAYBE_SKIPPED and _is_skipped(line):
             continue
@@ -85,6 +87,9 @@ def read_regions(path: StrPath, source: str | None = None) -> Iterator[Region]:
         raise RegionError(_report(source, problems))
     if not parser.n_columns:
         raise RegionError(f"{source} holds no regions")
+    if line[-1:].isdigit():
+        message = f"{source} ends in a number without a line end; was the file cut?"
+        warnings.warn(message, InputDataWarning, stacklevel=2)
 
 
 def _is_skipped(line: bytes) -> bool:

@@ -99,9 +99,13 @@ def _provide(
 def _write_whole(index: Path, fasta: Path, chunks: Iterable[bytes]) -> None:
     """Write under a temporary name, opened before the first chunk is asked for, then rename."""
     temporary = Path(f"{index}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    changed = fasta.stat().st_mtime_ns
     try:
         with temporary.open("xb") as stream:
             stream.writelines(chunks)
+        # The clock may have been ahead when the FASTA was written; it would stay newer than this.
+        if temporary.stat().st_mtime_ns < changed:
+            os.utime(temporary, ns=(changed, changed))
         temporary.replace(index)
     except OSError as exc:
         raise GenomeError(
@@ -158,7 +162,13 @@ def _parse_fai_line(line: bytes) -> Contig | None:
         length, offset, line_bases, line_width = (int(number) for number in numbers)
     except ValueError:
         return None
-    is_sound = bool(name) and name.isprintable() and 0 <= length and 0 < offset and 0 <= line_bases <= line_width
+    is_sound = (
+        bool(name)
+        and name.isprintable()
+        and 0 <= length
+        and 0 < offset
+        and 0 <= line_bases <= line_width
+    )
     if not is_sound or (length and not line_bases):
         return None
     return Contig(name, length, offset, line_bases, line_width)

@@ -44,7 +44,7 @@ def expand(targets: Iterable[int | str]) -> tuple[str, ...]:
     found = [word for target in targets for word in _expand_one(str(target))]
     twice = [word for word, n in Counter(found).items() if n > 1]
     if twice:
-        raise UsageError(f"target {twice[0]} is named twice; leave one out")
+        raise UsageError(f"target {_show(twice[0])} is named twice; leave one out")
     return tuple(found)
 
 
@@ -76,12 +76,16 @@ def columns_of(text: str) -> Iterator[str]:
         first, last = int(match["first"]), int(match["last"])
         if not first <= last < first + MOST:
             raise UsageError(
-                f"the range {word} of targets has {max(0, last - first + 1):,} numbers; expected "
+                f"the range {_show(word)} of targets has {max(0, last - first + 1):,} numbers; expected "
                 f"FIRST..LAST, both included, with 1 to {MOST:,}"
             )
         n_found += last - first + 1
         if n_found > MOST:
             raise UsageError(
-                f"the ranges up to {word} have {n_found:,} targets; expected at most {MOST:,}"
+                f"the ranges up to {_show(word)} have {n_found:,} targets; expected at most {MOST:,}"
             )
         yield from (f"{match['output'] or ''}{n}" for n in range(first, last + 1))
+
+
+def _show(word: str) -> str:
+    return word if word.isprintable() else repr(word)
