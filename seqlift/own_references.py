@@ -88,8 +88,8 @@ def _read_fasta(path: str, length: int) -> NDArray[np.uint8]:
     for name, letters in read_fasta(path):
         if len(letters) != length:
             raise SequenceError(
-                f"{path}: sequence {quote(name)} has {len(letters)} bp; the model takes {length}, and "
-                "references must be as long"
+                f"{path}: sequence {quote(name)} has {len(letters)} bp; the model takes {length}, "
+                "and references must be as long"
             )
         sequences.append(letters)
     return encode_many(sequences)

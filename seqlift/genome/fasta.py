@@ -171,7 +171,7 @@ class Genome:
         where = f"{self._source} cannot be read at {show(contig)}:{start + 1}-{end}"
         try:
             sequence = self._read(contig, start, end)
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, OverflowError) as exc:
             raise GenomeError(f"{where} ({exc})") from exc
         if len(sequence) != end - start:
             raise GenomeError(f"{where}: the file is damaged, or changed after its index was made")

@@ -76,13 +76,14 @@ def columns_of(text: str) -> Iterator[str]:
         first, last = int(match["first"]), int(match["last"])
         if not first <= last < first + MOST:
             raise UsageError(
-                f"the range {_show(word)} of targets has {max(0, last - first + 1):,} numbers; expected "
-                f"FIRST..LAST, both included, with 1 to {MOST:,}"
+                f"the range {_show(word)} of targets has {max(0, last - first + 1):,} numbers; "
+                f"expected FIRST..LAST, both included, with 1 to {MOST:,}"
             )
         n_found += last - first + 1
         if n_found > MOST:
             raise UsageError(
-                f"the ranges up to {_show(word)} have {n_found:,} targets; expected at most {MOST:,}"
+                f"the ranges up to {_show(word)} have {n_found:,} targets; expected at most "
+                f"{MOST:,}"
             )
         yield from (f"{match['output'] or ''}{n}" for n in range(first, last + 1))
 

@@ -278,9 +278,8 @@ def _require_layout(file: h5py.File, path: Path) -> None:
     sizes = {"base": 4, "position": length, "reference": file[schema.DELTA].shape[1]}
     for dataset in schema.DATASETS:
         if dataset.name in file:
-            _require_kind(
-                file[dataset.name], dataset, (n_regions, *map(sizes.get, dataset.axes)), path
-            )
+            shape = (n_regions, *(sizes[axis] for axis in dataset.axes))
+            _require_kind(file[dataset.name], dataset, shape, path)
 
 
 def _require_kind(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pysam
 
 from seqlift.errors import SeqliftError
 from seqlift.genome.bed import read_regions
@@ -90,6 +91,11 @@ def genome(data: bytes) -> None:
 
 def faidx(data: bytes) -> None:
     """An index of a known FASTA: it is refused, or says what the FASTA says."""
+    # The index of bgzip is checked against the last base alone, not to unpack all of it.
+    Path("packed").write_bytes(_packed_genome())
+    Path("packed.fai").write_bytes(data)
+    with contextlib.suppress(SeqliftError), Genome("packed") as found:
+        _require_letters(found, None)
     Path("genome.fa").write_text(GENOME)
     Path("genome.fa.fai").write_bytes(data)
     with Genome("genome.fa") as found:
@@ -115,27 +121,49 @@ def region(data: bytes) -> None:
 
 
 def options(data: bytes) -> None:
-    """Words of the command line, one a line, behind the number of the parser that reads them."""
-    choice, *words = data.decode("utf-8", "replace").split("\n")
-    match choice:
-        case "pairs":
-            found = parse_pairs(words, "--model-arg NAME=VALUE")
-            assert [f"{name}={value}" for name, value in found.items()] == words
-        case "inputs":
-            constants, _ = parse_inputs(words)
-            for constant in constants.values():
-                assert all(size > 0 for size in constant.shape or ())
-        case "targets":
-            assert len(set(expand(words))) == len(expand(words))
-        case "readouts":
-            for readout in map(parse_readout, words):
-                assert readout is None or 0 <= readout.first <= readout.end
-        case "background":
-            for word in words:
-                assert abs(sum(parse_background(word)) - 1) < 1e-5
-        case _:
-            for word in words:
-                find_scheme(word)
+    """Words of the command line, one a line, behind the name of what reads them."""
+    kind, *words = data.decode("utf-8", "replace").split("\n")
+    for is_lawful in OPTIONS.get(kind, _scheme)(words):
+        assert is_lawful
+
+
+def _pairs(words: list[str]):
+    found = parse_pairs(words, "--model-arg NAME=VALUE")
+    yield [f"{name}={value}" for name, value in found.items()] == words
+
+
+def _inputs(words: list[str]):
+    for constant in parse_inputs(words)[0].values():
+        yield all(size > 0 for size in constant.shape or ())
+
+
+def _targets(words: list[str]):
+    found = expand(words)
+    yield len(set(found)) == len(found)
+
+
+def _readouts(words: list[str]):
+    for readout in map(parse_readout, words):
+        yield readout is None or 0 <= readout.first <= readout.end < FARTHEST
+
+
+def _background(words: list[str]):
+    for word in words:
+        yield abs(sum(parse_background(word)) - 1) < 1e-5
+
+
+def _scheme(words: list[str]):
+    for word in words:
+        yield find_scheme(word) is not None
+
+
+OPTIONS = {
+    "pairs": _pairs,
+    "inputs": _inputs,
+    "targets": _targets,
+    "readouts": _readouts,
+    "background": _background,
+}
 
 
 def target(data: bytes) -> None:
@@ -180,16 +208,26 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }  # fmt: skip
 
 
+@functools.cache
+def _packed_genome() -> bytes:
+    """Pack the genome as bgzip."""
+    with pysam.BGZFile("blocks", "wb") as stream:
+        stream.write(GENOME.encode())
+    return Path("blocks").read_bytes()
+
+
 def _cut(letters: str, start: int, end: int) -> str:
     inside = (letters[i] if 0 <= i < len(letters) else "N" for i in range(start, end))
     return "".join(inside).upper()
 
 
 def _read_by_hand(data: bytes) -> dict[str, str]:
-    """Read a FASTA as its definition has it: the text between two headers, without white space."""
+    """Read a FASTA as its definition has it: the lines between two headers."""
     parts = re.split(rb"(?:^|(?<=\n))>([^\n]*)(?:\n|$)", data)
     return {
-        name.split()[0].decode(): b"".join(body.split()).decode("latin-1").upper()
+        name.split()[0].decode(): b"".join(line.rstrip() for line in body.split(b"\n"))
+        .decode("latin-1")
+        .upper()
         for name, body in zip(parts[1::2], parts[2::2], strict=True)
         if body.strip()
     }

@@ -25,7 +25,7 @@ BED6_REGIONS = [
     Region("chr2", 30, 50, "b", "-", None, 2),
     Region("chr1", 5, 6, "c", ".", None, 3),
 ]
-BED12 = "chr1\t10\t90\tgene\t0\t-\t12\t80\t255,0,0\t2\t5,6\t0,74"
+BED12 = "chr1\t10\t90\tgene\t0\t-\t12\t80\t255,0,0\t2\t5,6\t0,74\n"
 
 
 @pytest.mark.parametrize(

@@ -285,15 +285,8 @@ def test_readouts_are_written_in_one_way():
 
 
 def test_lists_and_ranges():
-    assert list(columns_of("3,0..2,logits.4..5,a")) == [
-        "3",
-        "0",
-        "1",
-        "2",
-        "logits.4",
-        "logits.5",
-        "a",
-    ]
+    found = list(columns_of("3,0..2,logits.4..5,a"))
+    assert found == ["3", "0", "1", "2", "logits.4", "logits.5", "a"]
     assert expand([0, "2..3", "counts", "sum:0..3"]) == ("0", "2", "3", "counts", "sum:0..3")
     assert list(columns_of("0.1..2")) == ["0.1", "0.2"]
 
