@@ -7,8 +7,6 @@ at a time.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,13 @@ from numpy.typing import NDArray
 
 from seqlift.errors import InputError, SequenceError
 from seqlift.genome.records import read_fasta
-from seqlift.genome.text import explain_os_error
+from seqlift.genome.text import explain_os_error, quote, show
 from seqlift.sequence.onehot import encode_many
 from seqlift.sequence.references import require_references
 
 __all__ = ["digest", "read_references"]
 
+_LONGEST_REASON = 200
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 
 
@@ -60,8 +59,8 @@ def read_references(path: str, n_rows: int, length: int) -> NDArray[Any]:
         raise SequenceError(f"{path}: {error}") from error
     except OSError as error:
         raise SequenceError(explain_os_error(path, error)) from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # numpy and zipfile raise a dozen kinds at a damaged file
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise SequenceError(f"{path} cannot be read as an array of numbers ({reason})") from error
 
 
@@ -89,8 +88,8 @@ def _read_fasta(path: str, length: int) -> NDArray[np.uint8]:
     for name, letters in read_fasta(path):
         if len(letters) != length:
             raise SequenceError(
-                f"{path}: sequence {name!r} has {len(letters)} bp; the model takes {length}, and "
-                "references must be as long"
+                f"{path}: sequence {quote(name)} has {len(letters)} bp; the model takes {length}, "
+                "and references must be as long"
             )
         sequences.append(letters)
     return encode_many(sequences)
@@ -100,7 +99,7 @@ def _load_zip(path: str) -> NDArray[Any]:
     # Opened here, because numpy leaves a damaged file open.
     with Path(path).open("rb") as stream, np.load(stream) as arrays:
         if len(arrays.files) != 1:
-            names = ", ".join(arrays.files) or "none"
+            names = ", ".join(show(name) for name in arrays.files[:3]) or "none"
             raise SequenceError(
                 f"found {len(arrays.files)} arrays ({names}); expected one: save it alone, for "
                 "instance with np.save"

@@ -2,7 +2,8 @@
 
 Two sources: regions of a genome, and sequences of a FASTA. Both are read more than once: every row
 is checked before any work is done, and read again to be scored. Memory does not grow with the
-input; what comes from a pipe is kept on the disk.
+input; what comes from a pipe is kept on the disk. An input that changes between two passes is an
+error at the end of the later one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from seqlift.genome.bed import read_regions
 from seqlift.genome.fasta import Genome
 from seqlift.genome.records import read_fasta
 from seqlift.genome.regions import EdgePolicy, Region, apply_edge_policy, format_region, resize
-from seqlift.genome.text import source_name, spool
+from seqlift.genome.text import quote, source_name, spool
 from seqlift.sequence.onehot import encode, encode_many
 
 __all__ = [
@@ -113,7 +114,9 @@ class GenomeSource:
         self._read.close()
 
     def _item(self, region: Region) -> Item:
-        contig = self._contig_of[region.chrom]
+        contig = self._contig_of.get(region.chrom)
+        if contig is None:
+            raise self._read.changed()
         window = replace(resize(region, self._length), chrom=contig)
         length = self.genome.contigs[contig]
         outcome = apply_edge_policy(region, window, length, self._edges)
@@ -145,7 +148,7 @@ class FastaSource:
         for row, (name, letters) in enumerate(self._read(), start=1):
             if len(letters) != self._length:
                 raise SequenceError(
-                    f"{source_name(self._path)}: sequence {name!r} has {len(letters)} bp; "
+                    f"{source_name(self._path)}: sequence {quote(name)} has {len(letters)} bp; "
                     f"the model takes {self._length}"
                 )
             region = Region(name, 0, len(letters), name=name, row=row)
@@ -166,17 +169,33 @@ def is_read_once(path: str) -> bool:
 
 
 class _Rows(Generic[T]):
-    """The rows of an input, from its start every time they are asked for."""
+    """The rows of an input, from its start every time they are asked for.
+
+    They are the same rows every time, or an error: what was checked in the first pass must be what
+    is scored in the last. Only what is read counts, so that neither clocks nor copies matter.
+    """
 
     def __init__(
         self, read: Callable[[str, str], Iterable[T]], path: str, error: type[InputError]
     ) -> None:
-        self._read, self._name = read, source_name(path)
+        self._read, self._name, self._error = read, source_name(path), error
+        self._digest: int | None = None
         self._kept = spool(path, error) if is_read_once(path) else None
         self._path = path if self._kept is None else self._kept.name
 
-    def __call__(self) -> Iterable[T]:
-        return self._read(self._path, self._name)
+    def __call__(self) -> Iterator[T]:
+        digest = 0
+        for row in self._read(self._path, self._name):
+            digest = hash((digest, row))
+            yield row
+        if self._digest is None:
+            self._digest = digest
+        if digest != self._digest:
+            raise self.changed()
+
+    def changed(self) -> InputError:
+        """Return the error of an input that is not what it was in the first pass."""
+        return self._error(f"{self._name} changed while it was being read; start again")
 
     def close(self) -> None:
         if self._kept is not None:

@@ -10,22 +10,26 @@ References
 UCSC Genome Browser FAQ, "Data File Formats": BED, narrowPeak, broadPeak.
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 
 from seqlift.errors import InputDataWarning, RegionError
-from seqlift.genome.regions import Region
+from seqlift.genome.regions import MOST_DIGITS, Region
 from seqlift.genome.text import UTF8_MARK, StrPath, quote, read_lines, source_name
 
 __all__ = ["read_regions"]
 
 _MAX_PROBLEMS = 10
+# A line of BED12 may list thousands of exons.
+_LONGEST_LINE = 1 << 20
 _MIN_COLUMNS, _MAX_COLUMNS = 3, 12
 _NARROW_PEAK = 10
 # How many columns from the seventh are numbers; in BED9 they are thickStart and thickEnd.
 _N_FLOATS = {9: 2, _NARROW_PEAK: 3}
 # First bytes of lines that may hold no region: comment, `track`, `browser`, blank, byte order mark.
-_MAYBE_SKIPPED = frozenset(b"#tb \t\r\n\xef")
+_MAYBE_SKIPPED = frozenset(b"#tb \t\r\n\v\f\xef")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _STRANDS = {b"+": "+", b"-": "-", b".": "."}
 
 
@@ -62,12 +66,15 @@ def read_regions(path: StrPath, source: str | None = None) -> Iterator[Region]:
     Warns
     -----
     InputDataWarning
-        Once, if columns are separated by spaces.
+        Once, if columns are separated by spaces. If the file ends in a number without a line end:
+        it may have been cut, which nothing else would tell.
     """
     source = source or source_name(path)
     parser = _Parser(source)
     problems: list[tuple[int, str]] = []
-    for row, line in enumerate(read_lines(path, RegionError, "a BED file", source), start=1):
+    lines = read_lines(path, RegionError, "a BED file", source, longest=_LONGEST_LINE)
+    line = b""
+    for row, line in enumerate(lines, start=1):
         if line[0] in _MAYBE_SKIPPED and _is_skipped(line):
             continue
         try:
@@ -80,6 +87,9 @@ def read_regions(path: StrPath, source: str | None = None) -> Iterator[Region]:
         raise RegionError(_report(source, problems))
     if not parser.n_columns:
         raise RegionError(f"{source} holds no regions")
+    if line[-1:].isdigit():
+        message = f"{source} ends in a number without a line end; was the file cut?"
+        warnings.warn(message, InputDataWarning, stacklevel=2)
 
 
 def _is_skipped(line: bytes) -> bool:
@@ -115,7 +125,7 @@ class _Parser:
         if n != self.n_columns:
             self._start_or_refuse(columns)
         chrom, start, end = columns[:3]
-        if not (start.isdigit() and end.isdigit()):
+        if not (_is_position(start) and _is_position(end)):
             # Before the first good line, a line of words is most likely a header.
             is_header = not self._chroms and start.isalpha()
             hint = "; begin a header line with #" if is_header else ""
@@ -162,7 +172,13 @@ class _Parser:
         return chrom
 
 
+def _is_position(column: bytes) -> bool:
+    return column.isdigit() and len(column) <= MOST_DIGITS
+
+
 def _decode(column: bytes, what: str) -> str:
+    if _CONTROL.search(column):
+        raise _BadLineError(f"{what} ({quote(column)}) has control characters")
     try:
         return column.decode()
     except UnicodeDecodeError:
@@ -170,8 +186,10 @@ def _decode(column: bytes, what: str) -> str:
 
 
 def _integer_problem(start: bytes, end: bytes) -> str:
-    what, text = ("end", end) if start.isdigit() else ("start", start)
-    if text.startswith(b"-") and text[1:].isdigit():
+    what, text = ("end", end) if _is_position(start) else ("start", start)
+    if text.isdigit():
+        return f"{what} ({quote(text)}) has more than {MOST_DIGITS} digits"
+    if text.startswith(b"-") and _is_position(text[1:]):
         return f"{what} ({text.decode()}) is negative"
     return f"{what} ({quote(text)}) is not an integer"
 
@@ -197,7 +215,7 @@ def _require_floats(columns: list[bytes], n_floats: int) -> None:
 def _read_summit(column: bytes, length: int) -> int | None:
     if column == b"-1":
         return None
-    if not column.isdigit():
+    if not _is_position(column):
         raise _BadLineError(
             f"summit ({quote(column)}) is not an integer from 0, or -1 for none; "
             "a file with 10 columns is read as narrowPeak"

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal
 
 from seqlift.errors import GenomeError
+from seqlift.genome.text import quote, show
 
 __all__ = ["ContigStyle", "match_contigs"]
 
@@ -82,14 +83,14 @@ def _explain(
     lost = [name for name in unknown if name not in alternatives] if style == "match" else unknown
     more = f" (and {len(lost) - 1} more: {_list(lost[1:])})" if len(lost) > 1 else ""
     verb = "are" if len(lost) > 1 else "is"
-    message = f"{lost[0]}{more} {verb} not in {genome} (it has {_list(contigs)})"
+    message = f"{show(lost[0])}{more} {verb} not in {genome} (it has {_list(contigs)})"
     if style == "exact" and alternatives:
         name, contig = next(iter(alternatives.items()))
-        message += f"; use --contig-style match to read {contig} for {name}"
+        message += f"; use --contig-style match to read {show(contig)} for {show(name)}"
     return message
 
 
 def _list(names: Collection[str]) -> str:
     """List a few names: 'chr1', 'chr2', … 25 sequences."""
-    shown = ", ".join(repr(name) for name in list(names)[:3])
+    shown = ", ".join(quote(name) for name in list(names)[:3])
     return shown if len(names) <= 3 else f"{shown}, … {len(names)} sequences"

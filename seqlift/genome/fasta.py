@@ -23,6 +23,7 @@ from seqlift.genome.text import (
     is_bgzip,
     is_gzip,
     quote,
+    show,
 )
 
 __all__ = ["Genome"]
@@ -81,6 +82,7 @@ class Genome:
     ) -> None:
         fasta = Path(path)
         is_compressed = _require_random_access(fasta)
+        self._stamp = _stamp(fasta.stat())
         found = load_index(fasta, index, is_compressed=is_compressed)
         self.name = fasta.name
         self.contigs = {contig.name: contig.length for contig in found.contigs}
@@ -91,6 +93,8 @@ class Genome:
         open_reader = _open_pysam if by_pysam else _open_pyfaidx
         try:
             self._read, self._close = open_reader(fasta, found)
+            # By a handle, as the readers do: the file may be renamed or removed, but not rewritten.
+            self._watched = fasta.open("rb")
         except (OSError, ValueError) as exc:
             raise GenomeError(f"{self._source} cannot be opened ({exc})") from exc
         if is_compressed:
@@ -110,6 +114,7 @@ class Genome:
     def close(self) -> None:
         """Close the file; no sequence can be fetched afterwards."""
         self._close()
+        self._watched.close()
 
     def fetch(self, chrom: str, start: int, end: int) -> str:
         """Fetch the letters of a stretch, in upper case.
@@ -163,13 +168,15 @@ class Genome:
         return contig
 
     def _fetch_inside(self, contig: str, start: int, end: int) -> str:
-        where = f"{self._source} cannot be read at {contig}:{start + 1}-{end}"
+        where = f"{self._source} cannot be read at {show(contig)}:{start + 1}-{end}"
         try:
             sequence = self._read(contig, start, end)
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, OverflowError) as exc:
             raise GenomeError(f"{where} ({exc})") from exc
         if len(sequence) != end - start:
             raise GenomeError(f"{where}: the file is damaged, or changed after its index was made")
+        if _stamp(os.fstat(self._watched.fileno())) != self._stamp:
+            raise GenomeError(f"{self._source} changed while it was being read; start again")
         return sequence
 
     def _require_last_base(self, index: Index) -> None:
@@ -183,6 +190,11 @@ class Genome:
             self.close()
             where = f"at the end of sequence {quote(last.name)}"
             raise GenomeError(explain_misfit(self._source, index.fai, where))
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    """Return what is another number once a file is rewritten; times are compared for equality."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _require_random_access(fasta: Path) -> bool:

@@ -97,6 +97,8 @@ def _new_name(line: bytes, where: str, seen: set[str]) -> str:
         name = words[0].decode()
     except UnicodeDecodeError:
         raise GenomeError(f"{where}: the name {quote(words[0])} is not UTF-8 text") from None
+    if not name.isprintable():
+        raise GenomeError(f"{where}: the name {quote(name)} has characters that do not print")
     if name in seen:
         raise GenomeError(f"{where}: a second sequence is named {quote(name)}; rename one")
     seen.add(name)

@@ -67,6 +67,8 @@ def _read_name(header: bytes, where: str, names: dict[str, int]) -> str:
         name = words[0].decode()
     except UnicodeDecodeError:
         raise SequenceError(f"{where}: the name {quote(words[0])} is not UTF-8 text") from None
+    if not name.isprintable():
+        raise SequenceError(f"{where}: the name {quote(name)} has characters that do not print")
     if name in names:
         first = f"the first is in line {names[name]}"
         raise SequenceError(

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from seqlift.errors import RegionError
-from seqlift.genome.text import quote
+from seqlift.genome.text import quote, show
 
 __all__ = [
+    "MOST_DIGITS",
     "EdgeOutcome",
     "EdgePolicy",
     "Region",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 EdgePolicy = Literal["pad", "drop", "error"]
+
+MOST_DIGITS = 15
+"""Digits of a position at most: the longest chromosomes have eleven, files of numbers hold 18."""
 
 # The last colon splits, since names such as HLA-A*01:01 hold colons of their own.
 _REGION_TEXT = re.compile(r"(?P<chrom>\S+):(?P<start>[0-9][0-9,]*)-(?P<end>[0-9][0-9,]*)")
@@ -116,12 +120,16 @@ def parse_region(text: str) -> Region:
     Raises
     ------
     RegionError
-        If the text has another form, starts below 1 or ends before it starts.
+        If the text has another form, starts below 1, ends before it starts, or has a position of
+        more than 15 digits.
     """
     match = _REGION_TEXT.fullmatch(text.strip())
     if match is None:
         raise RegionError(f"{quote(text)} is not a region; write it as chr1:1001-2000")
-    start, end = (int(match[key].replace(",", "")) for key in ("start", "end"))
+    digits = [match[key].replace(",", "") for key in ("start", "end")]
+    if any(len(number) > MOST_DIGITS for number in digits):
+        raise RegionError(f"{quote(text)} has a position of more than {MOST_DIGITS} digits")
+    start, end = map(int, digits)
     if start < 1:
         raise RegionError(f"{quote(text)} starts at 0, but chrom:start-end counts from 1")
     if end < start:
@@ -162,8 +170,9 @@ def apply_edge_policy(
         of the region or of the window is on the chromosome, since that is the wrong genome and not
         an edge.
     """
-    where = f"{format_region(region)}{_line(region)}"
-    size = f"{region.chrom} ({chrom_length} bp)"
+    chrom = show(region.chrom)
+    where = f"{chrom}:{region.start + 1}-{region.end}{_line(region)}"
+    size = f"{chrom} ({chrom_length} bp)"
     if region.start >= chrom_length:
         raise RegionError(f"{where} starts past the end of {size}; is this the right genome?")
     if window.start >= chrom_length or window.end <= 0:

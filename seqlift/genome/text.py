@@ -4,6 +4,7 @@ What the lines mean is for `bed` and `fasta` to say. Here live only the ways in 
 fail to be readable text, and the words for them.
 """
 
+import codecs
 import gzip
 import io
 import os
@@ -13,6 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -30,6 +32,7 @@ __all__ = [
     "is_gzip",
     "quote",
     "read_lines",
+    "show",
     "source_name",
     "spool",
 ]
@@ -55,6 +58,11 @@ def quote(value: str | bytes) -> str:
     """Show a value from a file in a message: quoted, on one line, not too long."""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
     return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def show(name: str) -> str:
+    """Show a name in a message: as it is, or quoted if it is long or has odd characters."""
+    return name if len(name) <= 40 and name.isprintable() else quote(name)
 
 
 def explain_os_error(source: str, error: OSError) -> str:
@@ -112,7 +120,12 @@ def spool(path: StrPath, error: type[InputError]) -> "tempfile._TemporaryFileWra
 
 
 def read_lines(
-    path: StrPath, error: type[InputError], expected: str, source: str | None = None
+    path: StrPath,
+    error: type[InputError],
+    expected: str,
+    source: str | None = None,
+    *,
+    longest: int = -1,
 ) -> Iterator[bytes]:
     r"""Read the lines of a text file, compressed or not.
 
@@ -126,6 +139,8 @@ def read_lines(
         What the file should be, for messages: "a BED file".
     source : str or None
         What to call it in messages, if not by its path.
+    longest : int
+        Bytes that a line may have, so that no file fills the memory; -1 for any number.
 
     Yields
     ------
@@ -136,15 +151,21 @@ def read_lines(
     Raises
     ------
     InputError
-        As `error`, where the file cannot be opened, is not text, or is damaged or cut short.
+        As `error`, where the file cannot be opened, is not text, has a line that is too long, or
+        is damaged or cut short.
     """
     source = source or source_name(path)
     n_read = 0
     try:
         with _open_decompressed(path) as stream:
             _require_text(stream, source, error, expected)
-            for line in stream:
+            for line in iter(partial(stream.readline, longest), b""):
+                if len(line) == longest and not line.endswith(b"\n"):
+                    found = f"line {n_read + 1} has more than {longest} bytes"
+                    raise error(f"{source}: {found}; expected {expected}")
                 n_read += 1
+                if b"\0" in line:
+                    raise error(f"{source}:{n_read}: found a byte 0; expected {expected}")
                 yield line
             if not _is_whole(path):
                 raise EOFError
@@ -200,7 +221,10 @@ def _open_binary(path: StrPath) -> Iterator["io.BufferedReader[Any]"]:
 def _require_text(
     stream: "io.BufferedReader[Any]", source: str, error: type[InputError], expected: str
 ) -> None:
-    if b"\0" in stream.peek(_PEEK)[:_PEEK]:
+    head = stream.peek(_PEEK)[:_PEEK]
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise error(f"{source} is UTF-16 text; save it as UTF-8")
+    if b"\0" in head:
         raise error(f"{source} is a binary file; expected {expected}, plain or gzip")
 
 

@@ -30,6 +30,7 @@ __all__ = [
 BASES = "ACGT"
 PLAIN = "N4L"
 SEQUENCE = "sequence"
+LONGEST_REASON = 200
 
 # Axes in the order of the model: N rows, 4 bases, L positions, and axes of size 1.
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -208,10 +209,9 @@ def parse_inputs(words: Sequence[str]) -> tuple[dict[str, Constant], str | None]
 def _read_array(path: str) -> Tensor:
     try:
         return torch.from_numpy(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise ModelLoadError(
-            f"{path} cannot be read as an .npy array: {str(error).splitlines()[0]}"
-        ) from error
+    except Exception as error:  # numpy raises a dozen kinds at a damaged file
+        reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+        raise ModelLoadError(f"{path} cannot be read as an .npy array: {reason}") from error
 
 
 def _number(word: str, value: str) -> Constant:

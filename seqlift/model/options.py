@@ -71,7 +71,8 @@ def parse_pairs(words: Sequence[str], expected: str) -> dict[str, str]:
     for word in words:
         name, _, value = word.partition("=")
         if not name or not value or name in found:
-            what = f"{name} twice" if name in found else repr(word)
+            shown = name if name.isprintable() else repr(name)
+            what = f"{shown} twice" if name in found else repr(word)
             raise UsageError(f"found {what}; expected {expected}")
         found[name] = value
     return found

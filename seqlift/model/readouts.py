@@ -33,7 +33,7 @@ __all__ = ["FORMS", "Readout", "add_call", "parse_readout"]
 aten = torch.ops.aten
 
 FORMS = "counts, profile, profile-bpnet, [CLASS.]position:P or [CLASS.]positions:A-B"
-NUMBER = "0|[1-9][0-9]*"  # one way to write each
+NUMBER = "0|[1-9][0-9]{0,17}"  # one way to write each; 64 bits hold it
 
 DEFINITIONS = {
     "counts": "sum of log counts",
@@ -111,6 +111,8 @@ class Readout(NamedTuple):
             return _column(source, self.channel or 0)
         if self.kind == "positions":
             return self._add_positions(source)
+        if len(_value(source).shape) == 1:  # one log count a sequence
+            return source
         values = add_call(aten.flatten.using_ints, source, 1)
         if self.kind == "counts":
             return add_call(aten.sum.dim_IntList, values, [1])

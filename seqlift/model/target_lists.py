@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from seqlift.errors import UsageError
 
 __all__ = ["COMBINED", "columns_of", "expand", "split_combined"]
 
 COMBINED = {"mean": "mean of", "sum": "sum of"}
-RANGE = re.compile(r"(?P<output>.*\.)??(?P<first>\d+)\.\.(?P<last>\d+)")
+RANGE = re.compile(r"(?P<output>.*\.)??(?P<first>\d{1,18})\.\.(?P<last>\d{1,18})")
 MOST = 100_000
 
 
@@ -44,11 +44,11 @@ def expand(targets: Iterable[int | str]) -> tuple[str, ...]:
     found = [word for target in targets for word in _expand_one(str(target))]
     twice = [word for word, n in Counter(found).items() if n > 1]
     if twice:
-        raise UsageError(f"target {twice[0]} is named twice; leave one out")
+        raise UsageError(f"target {_show(twice[0])} is named twice; leave one out")
     return tuple(found)
 
 
-def _expand_one(target: str) -> list[str]:
+def _expand_one(target: str) -> Iterable[str]:
     combined, _ = split_combined(target)
     return [target] if combined else columns_of(target)
 
@@ -59,25 +59,34 @@ def split_combined(target: str) -> tuple[str, str]:
     return (word, rest) if colon and word in COMBINED else ("", target)
 
 
-def columns_of(text: str) -> list[str]:
-    """Write out a list with its ranges, such as ``logits.0..2,other.5``.
+def columns_of(text: str) -> Iterator[str]:
+    """Write out a list with its ranges, such as ``logits.0..2,other.5``, one by one.
 
     Raises
     ------
     UsageError
-        If a range goes backwards, or has more than 100,000 numbers.
+        If a range goes backwards, or all ranges together have more than 100,000 numbers.
     """
-    found = []
+    n_found = 0
     for word in text.split(","):
         match = RANGE.fullmatch(word)
         if match is None:
-            found.append(word)
+            yield word
             continue
         first, last = int(match["first"]), int(match["last"])
         if not first <= last < first + MOST:
             raise UsageError(
-                f"the range {word} of targets has {max(0, last - first + 1):,} numbers; expected "
-                f"FIRST..LAST, both included, with 1 to {MOST:,}"
+                f"the range {_show(word)} of targets has {max(0, last - first + 1):,} numbers; "
+                f"expected FIRST..LAST, both included, with 1 to {MOST:,}"
             )
-        found += [f"{match['output'] or ''}{n}" for n in range(first, last + 1)]
-    return found
+        n_found += last - first + 1
+        if n_found > MOST:
+            raise UsageError(
+                f"the ranges up to {_show(word)} have {n_found:,} targets; expected at most "
+                f"{MOST:,}"
+            )
+        yield from (f"{match['output'] or ''}{n}" for n in range(first, last + 1))
+
+
+def _show(word: str) -> str:
+    return word if word.isprintable() else repr(word)

@@ -242,9 +242,13 @@ def _resolve(outputs: _Outputs, target: str) -> list[_Term]:
 def _term(outputs: _Outputs, text: str) -> _Term | None:
     combined, rest = split_combined(text)
     words = columns_of(rest) if combined else [rest]
-    columns = [_column(outputs, word) for word in words]
-    known = [column for column in columns if column is not None]
-    return _Term(combined, known) if known and len(known) == len(columns) else None
+    columns = []
+    for word in words:  # a list may be long, and is tried for each minus
+        column = _column(outputs, word)
+        if column is None:
+            return None
+        columns.append(column)
+    return _Term(combined, columns)
 
 
 def _column(outputs: _Outputs, text: str) -> _Column | None:

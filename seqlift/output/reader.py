@@ -23,6 +23,7 @@ __all__ = ["QUANTITIES", "Rows", "ScoresFile"]
 
 Rows = slice | NDArray[np.integer]
 _ALL = slice(None)
+_LONGEST_REASON = 200
 
 QUANTITIES = ("contribution", "standard-error")
 
@@ -235,7 +236,9 @@ class ScoresFile:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError) as exc:
+        except InputError:
+            raise
+        except Exception as exc:  # h5py raises a dozen kinds at a damaged file
             raise InputError(
                 f"{self.path} cannot be read ({_one_line(exc)}); it is damaged"
             ) from exc
@@ -285,6 +288,24 @@ def _require_layout(file: h5py.File, path: Path) -> None:
     for dataset in schema.DATASETS:
         if dataset.name not in file and version >= schema.NEWER.get(dataset.name, 0):
             raise InputError(f"{path} has no /{dataset.name}; it is damaged or was never finished")
+    n_regions, _, length = file[schema.SCORES].shape
+    sizes = {"base": 4, "position": length, "reference": file[schema.DELTA].shape[1]}
+    for dataset in schema.DATASETS:
+        if dataset.name in file:
+            shape = (n_regions, *(sizes[axis] for axis in dataset.axes))
+            _require_kind(file[dataset.name], dataset, shape, path)
+
+
+def _require_kind(
+    found: h5py.Dataset, dataset: schema.Dataset, shape: tuple[int, ...], path: Path
+) -> None:
+    kinds = {"text": "O", "float": "f"}.get(dataset.dtype, "iu")
+    is_text = h5py.check_string_dtype(found.dtype) is not None
+    if found.shape != shape or found.dtype.kind not in kinds or is_text != (kinds == "O"):
+        raise InputError(
+            f"{path} has a /{dataset.name} of shape {found.shape} and type {found.dtype}, where "
+            f"{dataset.dtype} of shape {shape} was expected; it is damaged"
+        )
 
 
 def _region(
@@ -300,4 +321,4 @@ def _plain(value: Any) -> object:  # noqa: ANN401  h5py hands out scalars, array
 
 
 def _one_line(exc: Exception) -> str:
-    return " ".join(str(exc).split())
+    return " ".join(str(exc).split())[:_LONGEST_REASON] or type(exc).__name__

@@ -25,7 +25,7 @@ BED6_REGIONS = [
     Region("chr2", 30, 50, "b", "-", None, 2),
     Region("chr1", 5, 6, "c", ".", None, 3),
 ]
-BED12 = "chr1\t10\t90\tgene\t0\t-\t12\t80\t255,0,0\t2\t5,6\t0,74"
+BED12 = "chr1\t10\t90\tgene\t0\t-\t12\t80\t255,0,0\t2\t5,6\t0,74\n"
 
 
 @pytest.mark.parametrize(
@@ -264,9 +264,17 @@ def test_files_that_cannot_be_opened(write: Write, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("packed", ["plain", "gzip"])
-@pytest.mark.parametrize("data", [b"\x87\x89\xf2\xeb\0\0\0\4", "c\t1\t2\n".encode("utf-16")])
-def test_binary_files(write: Write, data: bytes, packed: str) -> None:
-    message = "r.bb is a binary file; expected a BED file, plain or gzip"
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\x87\x89\xf2\xeb\0\0\0\4", "a binary file; expected a BED file, plain or gzip"),
+        ("c\t1\t2\n".encode("utf-16-le"), "a binary file; expected a BED file, plain or gzip"),
+        ("c\t1\t2\n".encode("utf-16"), "UTF-16 text; save it as UTF-8"),
+        ("\ufeffc\t1\t2\n".encode("utf-16-be"), "UTF-16 text; save it as UTF-8"),
+    ],
+)
+def test_binary_files(write: Write, data: bytes, what: str, packed: str) -> None:
+    message = f"r.bb is {what}"
     with pytest.raises(RegionError, match=f"^{re.escape(message)}$"):
         list(read_regions(write("r.bb", data, packed)))
 

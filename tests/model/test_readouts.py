@@ -285,9 +285,10 @@ def test_readouts_are_written_in_one_way():
 
 
 def test_lists_and_ranges():
-    assert columns_of("3,0..2,logits.4..5,a") == ["3", "0", "1", "2", "logits.4", "logits.5", "a"]
+    found = list(columns_of("3,0..2,logits.4..5,a"))
+    assert found == ["3", "0", "1", "2", "logits.4", "logits.5", "a"]
     assert expand([0, "2..3", "counts", "sum:0..3"]) == ("0", "2", "3", "counts", "sum:0..3")
-    assert columns_of("0.1..2") == ["0.1", "0.2"]
+    assert list(columns_of("0.1..2")) == ["0.1", "0.2"]
 
 
 @pytest.mark.parametrize(
@@ -295,6 +296,7 @@ def test_lists_and_ranges():
     [
         (["0..2", "1"], "target 1 is named twice; leave one out"),
         (["4..2"], "the range 4..2 of targets has 0 numbers; expected FIRST..LAST"),
+        (["0..99999,0..9"], "the ranges up to 0..9 have 100,010 targets; expected at most 100,000"),
         (["0..100000"], "the range 0..100000 of targets has 100,001 numbers"),
     ],
 )
