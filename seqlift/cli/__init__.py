@@ -18,6 +18,7 @@ from seqlift import __version__
 from seqlift.cli.convert import convert
 from seqlift.cli.demo import demo
 from seqlift.cli.evaluate import evaluate
+from seqlift.cli.export import export
 from seqlift.cli.inspect import inspect
 from seqlift.cli.logo import logo
 from seqlift.cli.pilot import pilot
@@ -67,7 +68,9 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (convert, demo, evaluate, inspect, logo, pilot, rules, score, shuffle, tracks):
+for command in (
+    convert, demo, evaluate, export, inspect, logo, pilot, rules, score, shuffle, tracks,
+):  # fmt: skip
     cli.add_command(command)
 
 
