@@ -20,7 +20,8 @@ LAYERS = (
     ({"cli"},),
     (
         {"pipeline", "plan", "windows", "results", "track", "pictures"}
-        | {"blindness", "convert", "describe", "ensembles", "estimating", "orientation"}
+        | {"blindness", "convert", "describe", "ensembles", "estimating", "export"}
+        | {"orientation"}
         | {"evaluate", "evaluation_figure", "evaluation_plan", "evaluation_table"}
         | {"faithfulness", "findings", "probe", "sampled"}
         | {"opening", "pilot", "pilot_choice", "pilot_figure", "pilot_report", "pilot_runs"}

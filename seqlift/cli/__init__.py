@@ -18,6 +18,7 @@ from seqlift import __version__
 from seqlift.cli.convert import convert
 from seqlift.cli.demo import demo
 from seqlift.cli.evaluate import evaluate
+from seqlift.cli.export import export
 from seqlift.cli.hub import hub
 from seqlift.cli.inspect import inspect
 from seqlift.cli.logo import logo
@@ -74,6 +75,7 @@ for command in (
     convert,
     demo,
     evaluate,
+    export,
     hub,
     inspect,
     logo,

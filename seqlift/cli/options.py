@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "FORMATS",
     "LAYOUTS",
     "METHODS",
     "MODEL_HELP",
     "MODEL_OPTION_NAMES",
     "OVERLAPS",
+    "QUANTITIES",
     "RULE_SETS",
     "SCHEMES",
     "activation_option",
@@ -60,6 +62,8 @@ METHODS = (
 )
 LAYOUTS = ("N4L", "NL4", "N14L", "N41L", "N4L1", "N1L4", "NL41", "NL14")
 OVERLAPS = ("nearest", "mean", "max-abs")
+QUANTITIES = ("contribution", "standard-error")
+FORMATS = ("npz", "bpnet", "finemo", "bedgraph")
 
 
 def stack(*options: Callable[[F], F]) -> Callable[[F], F]:

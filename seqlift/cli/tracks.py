@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from seqlift.cli.options import OVERLAPS, force_option
+from seqlift.cli.options import OVERLAPS, QUANTITIES, force_option
 
 __all__ = ["tracks"]
 
@@ -22,8 +22,8 @@ __all__ = ["tracks"]
 @click.option("--fai", metavar="FILE", help="The genome's index, where it is not FASTA.fai.")
 @click.option(
     "--quantity",
-    type=click.Choice(["contribution", "standard-error"]),
-    default="contribution",
+    type=click.Choice(QUANTITIES),
+    default=QUANTITIES[0],
     show_default=True,
     help="What to write at each base.",
 )

@@ -1,42 +1,17 @@
 """Windows to a bigWig, one value a base.
 
-What no bigWig can hold is refused here: unknown contigs, values past an end, infinity. Windows are
-read in the order of the track and never all at once.
+The values are those of `runs`; this gives them to the file, and sums them up.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from seqlift.errors import OutputError
-from seqlift.genome.regions import Region, format_region
 from seqlift.output.bigwig_file import BigWigFile
-from seqlift.output.overlap import Window, resolve
-from seqlift.output.schema import rows_at_once
+from seqlift.output.runs import TrackSource, Windows, track_runs
 from seqlift.output.track_summary import TrackSummary, TrackTally
 
-__all__ = ["Windows", "write_bigwig"]
-
-# Gives the windows' values, (region, position), for an array of indices into the regions.
-TrackSource = Callable[[NDArray[np.int64]], NDArray[np.floating]]
-
-_REGIONS_AT_ONCE = 4096
-
-
-class Windows(Protocol):
-    """Windows that are read when they are needed: a `ScoresFile`."""
-
-    @property
-    def n_regions(self) -> int:
-        """Number of windows."""
-
-    def regions(self, rows: slice) -> list[Region]:
-        """Return some of them, 0-based half-open."""
+__all__ = ["write_bigwig"]
 
 
 def write_bigwig(
@@ -81,92 +56,12 @@ def write_bigwig(
     InputError
         If there is no such overlap policy.
     """
-    places = _read_places(windows, contigs)
-    tally = TrackTally()
-    with BigWigFile(path, contigs) as bigwig:
-        for contig, some in groupby(_in_order(places, contigs, windows, tracks), key=itemgetter(0)):
-            for start, values in resolve((window for _, window in some), overlap):
-                _require_finite(contig, start, values)
-                tally.add(values)
-                bigwig.add(contig, start, values)
-    return tally.summary()
-
-
-class _Places(NamedTuple):
-    """Where each window lies: numbers in place of objects, since there may be millions.
-
-    `contig` is an index into the contigs, int32; the others are coordinates, int64.
-    """
-
-    contig: NDArray[np.int32]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    centre: NDArray[np.int64]
-
-
-def _read_places(windows: Windows, contigs: Mapping[str, int]) -> _Places:
     if not contigs:
         raise OutputError("a bigWig needs the lengths of the contigs, and there are none")
-    index = {name: i for i, name in enumerate(contigs)}
-    n = windows.n_regions
-    contig = np.empty(n, np.int32)
-    start, end, centre = (np.empty(n, np.int64) for _ in range(3))
-    for first in range(0, n, _REGIONS_AT_ONCE):
-        for row, region in enumerate(
-            windows.regions(slice(first, first + _REGIONS_AT_ONCE)), first
-        ):
-            if region.chrom not in index:
-                raise OutputError(_unknown_contig(region, contigs))
-            offset = (region.end - region.start) // 2 if region.summit is None else region.summit
-            contig[row], start[row], end[row] = index[region.chrom], region.start, region.end
-            centre[row] = region.start + offset
-    return _Places(contig, start, end, centre)
-
-
-def _unknown_contig(region: Region, contigs: Mapping[str, int]) -> str:
-    some = ", ".join(repr(name) for name in list(contigs)[:3])
-    return (
-        f"{format_region(region)} (line {region.row}): {region.chrom!r} is not among "
-        f"the {len(contigs)} contigs of the track ({some}, …); "
-        "give the sizes of the genome that was scored"
-    )
-
-
-def _in_order(
-    places: _Places, contigs: Mapping[str, int], windows: Windows, tracks: TrackSource
-) -> Iterator[tuple[str, Window]]:
-    """Yield the windows by contig and start; equal ones stay in their order."""
-    order = np.lexsort((places.start, places.contig))
-    names = list(contigs)
-    longest = int((places.end - places.start).max(initial=0))
-    step = rows_at_once(longest)
-    for i in range(0, len(order), step):
-        rows = order[i : i + step]
-        for row, values in zip(rows.tolist(), tracks(rows), strict=True):
-            contig = names[places.contig[row]]
-            start, end, centre = (int(c[row]) for c in (places.start, places.end, places.centre))
-            first = min(max(0, -start), len(values))
-            last = max(first, min(len(values), contigs[contig] - start))
-            is_outside = ~np.isnan(np.concatenate([values[:first], values[last:]]))
-            if len(values) != end - start or is_outside.any():
-                (region,) = windows.regions(slice(row, row + 1))
-                raise OutputError(_misfit(region, values, contigs[contig]))
-            yield contig, Window(max(0, start), values[first:last], centre)
-
-
-def _misfit(region: Region, values: NDArray[np.floating], size: int) -> str:
-    if len(values) != region.end - region.start:
-        return f"{format_region(region)} has {len(values)} values; it needs one a base"
-    return (
-        f"{format_region(region)} (line {region.row}) has values past the ends of "
-        f"{region.chrom!r} ({size:,} bp); give the sizes of the genome that was scored"
-    )
-
-
-def _require_finite(contig: str, start: int, values: NDArray[np.float32]) -> None:
-    is_finite = np.isfinite(values)
-    if not is_finite.all():
-        base = start + int(np.argmin(is_finite)) + 1
-        raise OutputError(
-            f"the value at {contig}:{base:,} is infinite in float32; a bigWig cannot hold it"
-        )
+    runs = track_runs(contigs, windows, tracks, overlap=overlap)
+    tally = TrackTally()
+    with BigWigFile(path, contigs) as bigwig:
+        for contig, start, values in runs:
+            tally.add(values)
+            bigwig.add(contig, start, values)
+    return tally.summary()

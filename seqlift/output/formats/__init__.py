@@ -1,0 +1,1 @@
+"""Layouts of other tools, each written from a scores file: one file a format."""
