@@ -23,6 +23,7 @@ from seqlift.cli.logo import logo
 from seqlift.cli.pilot import pilot
 from seqlift.cli.rules import rules
 from seqlift.cli.score import score
+from seqlift.cli.seqlets import seqlets
 from seqlift.cli.shuffle import shuffle
 from seqlift.cli.signals import Terminated, catch_signals
 from seqlift.cli.tracks import tracks
@@ -67,7 +68,9 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (convert, demo, evaluate, inspect, logo, pilot, rules, score, shuffle, tracks):
+for command in (
+    convert, demo, evaluate, inspect, logo, pilot, rules, score, seqlets, shuffle, tracks,
+):  # fmt: skip
     cli.add_command(command)
 
 
