@@ -118,10 +118,10 @@ class Tally:
     """
 
     null: Null
-    counts: Ints = field(init=False)
+    counts: dict[int, Ints] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.counts = np.zeros(self.null.n_sequences + 1, dtype=np.int64)
+        self.counts = {s: np.zeros(self.null.n_sequences + 1, dtype=np.int64) for s in SIGNS}
 
     def add(self, found: Stretches, n_regions: int, sign: int) -> None:
         """Count regions by their best stretch of one sign.
@@ -134,24 +134,28 @@ class Tally:
         sign : {1, -1}
         """
         ranks = self.null.ranks(_best(found, n_regions), sign)
-        self.counts += np.bincount(ranks, minlength=len(self.counts))
+        self.counts[sign] += np.bincount(ranks, minlength=self.null.n_sequences + 1)
 
-    def q_values(self) -> NDArray[np.float64]:
-        """Return the q-value of each rank.
+    def q_values(self) -> dict[int, NDArray[np.float64]]:
+        """Return the q-value of each rank, for each sign.
 
-        Every region is tested twice, for a positive and for a negative stretch. Called are all
-        stretches of a rank or better, the second of a region too: no more of them than of best ones
-        are expected to be false.
+        Positive and negative stretches are two families, or the few of one sign would be called at
+        the rate of the many of the other. Every region is tested once in each, by its best stretch.
+        Its others are called along with it where their rank is good enough; they are expected to
+        add fewer false ones than the best do.
 
         Returns
         -------
-        q_values : float64, shape (1 + sequence,)
+        q_values : dict of int to float64, shape (1 + sequence,)
             The smallest false discovery rate at which a stretch of that rank is called.
 
         References
         ----------
         Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57:289-300.
         """
-        rates = self.null.p_values * self.counts.sum() / np.maximum(np.cumsum(self.counts), 1)
+        return {sign: self._of_sign(counts) for sign, counts in self.counts.items()}
+
+    def _of_sign(self, counts: Ints) -> NDArray[np.float64]:
+        rates = self.null.p_values * counts.sum() / np.maximum(np.cumsum(counts), 1)
         smallest: NDArray[np.float64] = np.minimum.accumulate(rates[::-1])[::-1]
         return np.minimum(smallest, 1.0)

@@ -11,7 +11,7 @@ import heapq
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlift.errors import OutputError
 from seqlift.genome.regions import Region, format_region
 from seqlift.logo import draw_logo, save_logo
 from seqlift.motifs import NO_MATCH, Match, Motifs, preferences, read_motifs
@@ -26,7 +27,7 @@ from seqlift.output.atomic import check_targets, whole_files, write_errors
 from seqlift.output.hdf5 import ScoresFile
 from seqlift.output.schema import rows_at_once
 from seqlift.seqlet_null import DRIFT_QUANTILE, Null, Tally, measure_null
-from seqlift.seqlet_plan import STDOUT, SeqletPlan
+from seqlift.seqlet_plan import SeqletPlan
 from seqlift.seqlet_shuffles import read_tracks, require_comparable, score_shuffles
 from seqlift.stretches import SIGNS, find_stretches
 
@@ -135,19 +136,21 @@ class _Caller:
     motifs: Motifs | None
     n_seqlets: int = field(init=False)
     p_values: NDArray[np.float64] = field(init=False)
-    q_values: NDArray[np.float64] = field(init=False)
+    q_values: dict[int, NDArray[np.float64]] = field(init=False)
 
     def __post_init__(self) -> None:
-        tally, n_stretches = Tally(self.null), np.zeros(self.null.n_sequences + 1, np.int64)
+        n_ranks = self.null.n_sequences + 1
+        tally, n_stretches = Tally(self.null), {s: np.zeros(n_ranks, np.int64) for s in SIGNS}
         for rows in self.slices():
             tracks = self.file.track(rows)
             for sign in SIGNS:
                 found = find_stretches(tracks, self.null.drift, sign)
                 tally.add(found, len(tracks), sign)
                 ranks = self.null.ranks(found.score, sign)
-                n_stretches += np.bincount(ranks, minlength=len(n_stretches))
+                n_stretches[sign] += np.bincount(ranks, minlength=n_ranks)
         self.p_values, self.q_values = self.null.p_values, tally.q_values()
-        self.n_seqlets = int(n_stretches[self.q_values <= self.plan.fdr].sum())
+        fdr = self.plan.fdr
+        self.n_seqlets = sum(int(n_stretches[s][self.q_values[s] <= fdr].sum()) for s in SIGNS)
 
     def slices(self) -> Iterator[slice]:
         step = rows_at_once(self.file.length)
@@ -157,8 +160,7 @@ class _Caller:
     @property
     def fewest(self) -> int:
         """How many regions beat the whole null where the first of them can be called."""
-        n_tests = len(SIGNS) * self.file.n_regions
-        return int(np.ceil(self.p_values[0] * n_tests / self.plan.fdr))
+        return int(np.ceil(self.p_values[0] * self.file.n_regions / self.plan.fdr))
 
     def seqlets(self) -> Iterator[Seqlet]:
         """Go through the seqlets by region and start, named."""
@@ -178,7 +180,7 @@ class _Caller:
         for sign in SIGNS:
             found = find_stretches(tracks, self.null.drift, sign)
             ranks = self.null.ranks(found.score, sign)
-            for i in np.flatnonzero(self.q_values[ranks] <= self.plan.fdr).tolist():
+            for i in np.flatnonzero(self.q_values[sign][ranks] <= self.plan.fdr).tolist():
                 if regions is None or hypothetical is None:  # most slices may have no seqlet
                     regions, hypothetical = self.file.regions(rows), self.file.hypothetical(rows)
                 row, start, end = int(found.track[i]), int(found.start[i]), int(found.end[i])
@@ -190,7 +192,7 @@ class _Caller:
                     sign,
                     float(tracks[row, start:end].sum(dtype=np.float64)),
                     float(self.p_values[ranks[i]]),
-                    float(self.q_values[ranks[i]]),
+                    float(self.q_values[sign][ranks[i]]),
                     hypothetical[row][:, start:end].copy(),
                 )
 
@@ -281,11 +283,16 @@ class _Counted:
 
 
 def _write(path: Path | None, caller: _Caller, seqlets: Iterable[Seqlet]) -> None:
-    name = STDOUT if path is None else path
-    with write_errors("standard output" if path is None else name):
-        opened = nullcontext(sys.stdout) if path is None else path.open("w", encoding="utf-8")
-        with opened as lines:
-            _write_lines(lines, caller, seqlets)
+    if path is None:
+        try:
+            _write_lines(sys.stdout, caller, seqlets)
+        except BrokenPipeError:
+            raise  # no error: who reads has had enough
+        except OSError as error:
+            raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+        return
+    with write_errors(path), path.open("w", encoding="utf-8", newline="\n") as lines:
+        _write_lines(lines, caller, seqlets)
 
 
 def _write_lines(lines: TextIO, caller: _Caller, seqlets: Iterable[Seqlet]) -> None:

@@ -116,7 +116,7 @@ class _Runs(NamedTuple):
 def _merged(runs: _Runs) -> list[tuple[int, int, float]]:
     """Merge runs where that scores more; return the first run, the last and the score of each."""
     begins = np.flatnonzero(np.isneginf(runs.gap))
-    ends = np.append(begins[1:], len(runs.gap))
+    ends = np.append(begins, len(runs.gap))[1:]
     scores, gaps = runs.score.tolist(), runs.gap.tolist()
     found: list[tuple[int, int, float]] = []
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):

@@ -107,8 +107,8 @@ def seqlets(quiet: bool, **options: Any) -> None:  # noqa: ANN401
 
     Stretches are compared with those of shuffled DNA: dinucleotide shuffles of the regions, scored
     by the same model in the same way. A p-value is the share of shuffles whose best stretch, of the
-    same sign, scores as high; q-values are those of Benjamini and Hochberg over regions. Regions
-    are looked at one by one, so where they overlap a seqlet is written for each.
+    same sign, scores as high; q-values are those of Benjamini and Hochberg over regions, for each
+    sign. Regions are looked at one by one, so where they overlap a seqlet is written for each.
 
     The BED has chrom, start, end (0-based, half-open), name and strand of the motif, score (-100
     log10 p, at most 1000), then sum of contributions, p-value, q-value, line of the region in the
