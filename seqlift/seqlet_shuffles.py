@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqlift.deeplift.methods import METHODS
 from seqlift.errors import InputError, UsageError
+from seqlift.output.atomic import write_errors
 from seqlift.output.hdf5 import ScoresFile
 from seqlift.seqlet_plan import SeqletPlan
 from seqlift.sequence.onehot import decode, reverse_complement
@@ -142,7 +143,7 @@ def score_shuffles(
     models = _models(file, plan)
     fasta = folder / "shuffles.fa"
     n_wanted = default_number(file.length) if plan.shuffles is None else plan.shuffles
-    with fasta.open("w", encoding="ascii") as lines:
+    with write_errors(fasta), fasta.open("w", encoding="ascii") as lines:
         lines.writelines(_records(file, n_wanted))
         n_letters = lines.tell()
     if not n_letters:
@@ -222,7 +223,7 @@ def _scheme(file: ScoresFile, attributes: dict[str, Any]) -> str:
     except UsageError as exc:
         raise InputError(
             f"{file.path} was scored against the references {scheme}, which are not made from the "
-            "sequence; give shuffles that were scored alike (--null)"
+            "sequence; score the regions against shuffles, or give shuffles scored alike (--null)"
         ) from exc
     return scheme
 
