@@ -126,12 +126,15 @@ def read_batches(
     if whole < size:
         size -= size % whole
     first, stop = (0, None) if rows is None else (rows.start, rows.stop)
-    items = islice(source.items(), first, stop)
+    every = source.items()
+    items = islice(every, first, stop)
     each = chain(sizes, repeat(size))
     while some := list(islice(items, next(each))):
         kept = [row for row, item in enumerate(some, first) if item.status != "dropped"]
         yield Batch(some, kept, encode_windows(source, some, length))
         first += len(some)
+    for _ in every:  # a source knows at its end whether it is what it was
+        pass
 
 
 def add_references(read: Iterable[Batch], schemes: Sequence[References]) -> Iterator[Batch]:

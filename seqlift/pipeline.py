@@ -173,6 +173,7 @@ def _attributes(
         "model_digest": ",".join(model.digest for model in models),
         "n_models": len(models),
         "strands": plan.strands,
+        "swapped": ",".join(plan.swapped),
         "stranded": plan.stranded,
         "target_activation": plan.target_activation,
         "method": plan.method,

@@ -27,6 +27,7 @@ LAYERS = (
         | {"opening", "pilot", "pilot_choice", "pilot_figure", "pilot_report", "pilot_runs"}
         | {"pilot_sample", "pilot_settings"}
         | {"schemes", "genome_pool", "own_references", "scoring", "reporting"}
+        | {"motifs", "seqlet_null", "seqlet_plan", "seqlets", "seqlet_shuffles", "stretches"}
         | {"batches", "explaining", "preparing", "processes", "stages", "workers"}
         | {"journal", "merge", "packing", "parts", "report", "shards", "strongest"},
     ),

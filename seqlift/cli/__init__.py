@@ -27,6 +27,7 @@ from seqlift.cli.pilot import pilot
 from seqlift.cli.report import report
 from seqlift.cli.rules import rules
 from seqlift.cli.score import score
+from seqlift.cli.seqlets import seqlets
 from seqlift.cli.shuffle import shuffle
 from seqlift.cli.signals import Terminated, catch_signals
 from seqlift.cli.tracks import tracks
@@ -84,6 +85,7 @@ for command in (
     report,
     rules,
     score,
+    seqlets,
     shuffle,
     tracks,
 ):

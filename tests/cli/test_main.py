@@ -23,9 +23,8 @@ QUICK = 1.0
 
 
 def test_the_commands():
-    expected = (
-        "convert demo evaluate hub inspect logo merge pilot report rules score shuffle tracks"
-    )
+    expected = "convert demo evaluate export hub inspect logo "
+    expected += "merge pilot report rules score seqlets shuffle tracks"
     assert expected.split() == COMMANDS
 
 
