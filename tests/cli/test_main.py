@@ -113,7 +113,7 @@ def wait_for(condition, process, seconds=60.0):
 
 def half_written():
     """Some rows have been scored, for they are on the disk."""
-    return any(path.stat().st_size > 0 for path in Path().glob("out.regions.tsv.tmp-*"))
+    return any(Path("out.unfinished").glob("*.npz"))
 
 
 @pytest.mark.parametrize(
