@@ -24,8 +24,8 @@ QUICK = 1.0
 
 def test_the_commands():
     assert COMMANDS == [
-        *("convert", "demo", "evaluate", "inspect", "logo", "pilot", "rules", "score", "shuffle"),
-        "tracks",
+        *("convert", "demo", "evaluate", "export", "inspect", "logo", "pilot", "rules", "score"),
+        *("shuffle", "tracks"),
     ]
 
 
