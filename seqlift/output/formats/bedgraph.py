@@ -17,13 +17,18 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seqlift.errors import OutputError
 from seqlift.output.atomic import final_name, write_errors
 from seqlift.output.bgzf import BgzfWriter
 from seqlift.output.reader import QUANTITIES, ScoresFile
-from seqlift.output.runs import ContigRun, contigs_of, track_runs
+from seqlift.output.runs import contigs_of, track_runs
 
 __all__ = ["lines", "names", "write"]
+
+_LINES_AT_ONCE = 1 << 12
 
 
 def names(output: str) -> tuple[str]:
@@ -94,11 +99,12 @@ def lines(
     runs = track_runs(
         contigs_of(scores), scores, lambda rows: scores.track(rows, quantity), overlap=overlap
     )
-    return map(_block, runs)
+    for contig, start, values in runs:
+        for i in range(0, len(values), _LINES_AT_ONCE):
+            yield _block(contig, start + i, values[i : i + _LINES_AT_ONCE])
 
 
-def _block(run: ContigRun) -> str:
-    contig, start, values = run
+def _block(contig: str, start: int, values: NDArray[np.float32]) -> str:
     texts = map(str, values)  # not by a format, which would make a float64 of each
     return "".join(
         f"{contig}\t{base}\t{base + 1}\t{text}\n" for base, text in enumerate(texts, start)

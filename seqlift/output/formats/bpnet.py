@@ -4,7 +4,7 @@
 
     /hyp_scores    float16  (region, position, base)  hypothetical contributions
     /input_seqs    int8     (region, position, base)  one-hot, N = all zeros
-    /coords_chrom  text     (region)
+    /coords_chrom  text     (region)                  of a fixed width, UTF-8
     /coords_start  int64    (region)                  0-based half-open, as is
     /coords_end    int64    (region)
 
@@ -16,15 +16,19 @@ References
 `save_scores` in `bpnet/cli/shap_scores.py` of bpnet 2.0.0.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from seqlift.errors import OutputError
 from seqlift.output.atomic import final_name
 from seqlift.output.formats.windows import chunks, half_hypothetical, one_hot
 from seqlift.output.reader import ScoresFile
+from seqlift.output.runs import contigs_of
 from seqlift.output.schema import rows_at_once
 from seqlift.output.sink import Sink
 
@@ -55,10 +59,8 @@ def write(scores: ScoresFile, path: Path) -> None:
     sink = Sink(path)
     try:
         with h5py.File(sink, "w") as file:
-            _create_datasets(file, scores)
-            for rows in chunks(scores):
-                _copy(scores, file, rows)
-                sink.require_written()
+            for _ in _steps(scores, file):
+                sink.require_written()  # each time: HDF5 crashes where it goes on after a failure
     except (OSError, RuntimeError) as exc:
         sink.require_written()
         reason = " ".join(str(exc).split())
@@ -68,23 +70,43 @@ def write(scores: ScoresFile, path: Path) -> None:
     sink.require_written()
 
 
-def _create_datasets(file: h5py.File, scores: ScoresFile) -> None:
+def _steps(scores: ScoresFile, file: h5py.File) -> Iterator[None]:
+    """Write the datasets, a little at each step."""
+    for name, create in _datasets(scores).items():
+        file.create_dataset(name, **create)
+        yield
+    for rows in chunks(scores):
+        for name, values in _columns(scores, rows).items():
+            file[name][rows] = np.asarray(values, dtype=file[name].dtype)
+            yield
+
+
+def _datasets(scores: ScoresFile) -> dict[str, dict[str, Any]]:
     n = scores.n_regions
-    shape = (n, scores.length, 4)
-    chunk = (max(1, min(n, rows_at_once(scores.length))), *shape[1:]) if n else None
-    # As in the scores file: the one-hot compresses, scores do not.
-    file.create_dataset("hyp_scores", shape, np.float16, chunks=chunk)
-    packing = {"compression": "gzip", "compression_opts": 4} if n else {}
-    file.create_dataset("input_seqs", shape, np.int8, chunks=chunk, **packing)
-    file.create_dataset("coords_chrom", (n,), h5py.string_dtype("utf-8"))
-    file.create_dataset("coords_start", (n,), np.int64)
-    file.create_dataset("coords_end", (n,), np.int64)
+    whole = (n, scores.length, 4)
+    chunked = {
+        "shape": whole,
+        "maxshape": (None, *whole[1:]),  # or no file of 0 regions could have chunks
+        "chunks": (max(1, min(n, rows_at_once(scores.length))), *whole[1:]),
+    }
+    width = max((len(name.encode()) for name in contigs_of(scores)), default=1)
+    text = h5py.string_dtype("utf-8", width)
+    return {
+        "hyp_scores": {**chunked, "dtype": np.float16},
+        # As in the scores file: the one-hot compresses, scores do not.
+        "input_seqs": {**chunked, "dtype": np.int8, "compression": "gzip", "compression_opts": 4},
+        "coords_chrom": {"shape": (n,), "dtype": text},
+        "coords_start": {"shape": (n,), "dtype": np.int64},
+        "coords_end": {"shape": (n,), "dtype": np.int64},
+    }
 
 
-def _copy(scores: ScoresFile, file: h5py.File, rows: slice) -> None:
-    file["hyp_scores"][rows] = half_hypothetical(scores, rows).swapaxes(1, 2)
-    file["input_seqs"][rows] = one_hot(scores, rows).swapaxes(1, 2)
+def _columns(scores: ScoresFile, rows: slice) -> dict[str, NDArray[Any]]:
     regions = scores.regions(rows)
-    file["coords_chrom"][rows] = [region.chrom for region in regions]
-    file["coords_start"][rows] = [region.start for region in regions]
-    file["coords_end"][rows] = [region.end for region in regions]
+    return {
+        "hyp_scores": half_hypothetical(scores, rows).swapaxes(1, 2),
+        "input_seqs": one_hot(scores, rows).swapaxes(1, 2),
+        "coords_chrom": np.array([region.chrom.encode() for region in regions]),
+        "coords_start": np.array([region.start for region in regions]),
+        "coords_end": np.array([region.end for region in regions]),
+    }
