@@ -42,7 +42,7 @@ def export(
     """Write the scores file of `seqlift score` in the layout of another tool.
 
     \b
-    npz       OUT.ohe.npz and OUT.shap.npz, for `modisco motifs -s -a`; float32 as they are
+    npz       OUT.ohe.npz and OUT.shap.npz, for `modisco motifs -s -a`; nothing is rounded
     bpnet     the .h5 of BPNet's tools, in half precision
     finemo    the .npz of `finemo call-hits -r`, in half precision
     bedgraph  one line a base, sorted; - is standard output, a name in .gz is bgzip

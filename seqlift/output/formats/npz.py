@@ -5,8 +5,8 @@
     OUT.ohe.npz   arr_0  int8   (region, base, position)  one-hot, N = all zeros
     OUT.shap.npz  arr_0  float  (region, base, position)  hypothetical contributions
 
-"float" is that of the scores file, so nothing is rounded. bpnet-lite, tangermeme and Fi-NeMo
-(`extract-regions-modisco-fmt`) use the same pair. modisco itself multiplies by the one-hot.
+"float" is that of the scores file, so nothing is rounded. Fi-NeMo reads the same pair
+(`extract-regions-modisco-fmt`). modisco itself multiplies by the one-hot.
 
 References
 ----------
