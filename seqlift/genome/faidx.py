@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from seqlift.errors import GenomeError
 from seqlift.genome.layout import Contig, scan_blocks, scan_contigs
+from seqlift.genome.regions import MOST_DIGITS
 from seqlift.genome.text import StrPath, explain_os_error, quote, read_lines
 
 __all__ = ["Index", "explain_misfit", "load_index"]
@@ -163,7 +164,9 @@ def _parse_fai_line(line: bytes) -> Contig | None:
     except ValueError:
         return None
     is_sound = 0 <= length and 0 < offset and 0 <= line_bases <= line_width
-    if not name or not name.isprintable() or not is_sound or (length and not line_bases):
+    is_name = bool(name) and name.isprintable() and " " not in name
+    is_sound = is_sound and max(length, offset, line_width) < 10**MOST_DIGITS
+    if not is_name or not is_sound or (length and not line_bases):
         return None
     return Contig(name, length, offset, line_bases, line_width)
 

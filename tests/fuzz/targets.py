@@ -133,6 +133,7 @@ def _pairs(words: list[str]):
 
 
 def _inputs(words: list[str]):
+    words = [word for word in words if word.isprintable()]  # paths are shown as they are
     for constant in parse_inputs(words)[0].values():
         yield all(size > 0 for size in constant.shape or ())
 
