@@ -131,6 +131,7 @@ def test_a_clock_that_goes_back_and_another_time_zone(inputs, monkeypatch):
     assert_same(inputs / "whole.h5", inputs / "out.h5")
 
 
+@pytest.mark.large
 def test_out_of_memory_is_one_line(inputs):
     """The address space of the process ends within the run."""
     script = (

@@ -282,16 +282,15 @@ def kill_at_random(folder, n_kills, rng) -> int:
         assert process.returncode == -signal.SIGKILL, stderr
 
 
-@pytest.mark.parametrize(
-    "n_kills", [2, pytest.param(20, marks=pytest.mark.large)], ids=["a few times", "many times"]
-)
-def test_killed_at_random_moments(inputs, tmp_path, n_kills):
+@pytest.mark.large
+def test_killed_at_random_moments(inputs, tmp_path):
+    n_kills = 20
     for path in inputs.iterdir():
         shutil.copy2(path, tmp_path)
     # Batches of 512 rows.
     (tmp_path / "long.bed").write_text(REGIONS * (n_kills * 150))
     kills = kill_at_random(tmp_path, n_kills, random.Random(5))
-    assert kills >= min(n_kills, 2) - 1
+    assert kills > n_kills // 2  # the last runs may have ended before
     whole = start(tmp_path, "whole")
     _, stderr = whole.communicate(timeout=300)
     assert whole.returncode == 0, stderr
