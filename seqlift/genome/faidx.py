@@ -163,8 +163,8 @@ def _parse_fai_line(line: bytes) -> Contig | None:
         length, offset, line_bases, line_width = (int(number) for number in numbers)
     except ValueError:
         return None
-    is_sound = 0 <= length and 0 < offset and 0 <= line_bases <= line_width
     is_name = bool(name) and name.isprintable() and " " not in name
+    is_sound = 0 <= length and 0 < offset and 0 <= line_bases <= line_width
     is_sound = is_sound and max(length, offset, line_width) < 10**MOST_DIGITS
     if not is_name or not is_sound or (length and not line_bases):
         return None

@@ -89,7 +89,9 @@ class Genome:
         self._source = os.fspath(path)
         self._contig_style = contig_style
         self._contig_of = {name: name for name in self.contigs}
-        by_pysam = is_compressed or fasta.name.lower().endswith(_COMPRESSED_NAMES)
+        # pyfaidx reads the index as the locale has it.
+        is_ascii = all(map(str.isascii, self.contigs))
+        by_pysam = is_compressed or not is_ascii or _looks_compressed(fasta)
         open_reader = _open_pysam if by_pysam else _open_pyfaidx
         try:
             self._read, self._close = open_reader(fasta, found)
@@ -171,7 +173,7 @@ class Genome:
         where = f"{self._source} cannot be read at {show(contig)}:{start + 1}-{end}"
         try:
             sequence = self._read(contig, start, end)
-        except (OSError, ValueError, OverflowError) as exc:
+        except (OSError, ValueError, LookupError, OverflowError) as exc:
             raise GenomeError(f"{where} ({exc})") from exc
         if len(sequence) != end - start:
             raise GenomeError(f"{where}: the file is damaged, or changed after its index was made")
@@ -190,6 +192,10 @@ class Genome:
             self.close()
             where = f"at the end of sequence {quote(last.name)}"
             raise GenomeError(explain_misfit(self._source, index.fai, where))
+
+
+def _looks_compressed(fasta: Path) -> bool:
+    return fasta.name.lower().endswith(_COMPRESSED_NAMES)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

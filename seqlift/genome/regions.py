@@ -25,7 +25,7 @@ __all__ = [
 EdgePolicy = Literal["pad", "drop", "error"]
 
 MOST_DIGITS = 15
-"""Digits of a position at most: the longest chromosomes have eleven, files of numbers hold 18."""
+"""Digits of a position at most: the longest chromosomes have ten, and int64 holds 18."""
 
 # The last colon splits, since names such as HLA-A*01:01 hold colons of their own.
 _REGION_TEXT = re.compile(r"(?P<chrom>\S+):(?P<start>[0-9][0-9,]*)-(?P<end>[0-9][0-9,]*)")

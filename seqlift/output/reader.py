@@ -238,6 +238,8 @@ class ScoresFile:
             yield
         except InputError:
             raise
+        except MemoryError as exc:
+            raise InputError(f"{self.path} does not fit into memory ({_one_line(exc)})") from exc
         except Exception as exc:  # h5py raises a dozen kinds at a damaged file
             raise InputError(
                 f"{self.path} cannot be read ({_one_line(exc)}); it is damaged"

@@ -237,6 +237,20 @@ def test_a_file_cut_while_it_is_open(write: Write) -> None:
             genome.fetch("chr1", 140_000, 140_010)
 
 
+@pytest.mark.parametrize("packed", PACKED)
+def test_the_locale_does_not_matter(write: Write, packed: str) -> None:
+    name = write("g.fa", ">chr-\u00e9\nACGTA\n", packed)
+    read = "import sys; from seqlift.genome.fasta import Genome; genome = Genome(sys.argv[1]); "
+    run = subprocess.run(
+        [sys.executable, "-c", read + "print(genome.fetch('chr-\\xe9', 1, 4))", name],
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout == "CGT\n", run.stderr
+
+
 def test_importing_reads_neither_pyfaidx_nor_pysam_nor_torch() -> None:
     code = """
         import sys
