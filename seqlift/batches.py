@@ -135,8 +135,6 @@ def read_batches(
         first += len(some)
     for _ in every:  # a source knows at its end whether it is what it was
         pass
-    for _ in every:  # a source knows at its end whether it is what it was
-        pass
 
 
 def add_references(read: Iterable[Batch], schemes: Sequence[References]) -> Iterator[Batch]:
