@@ -117,7 +117,7 @@ class Journal:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if exc_type is None or issubclass(exc_type, IncompleteError):
+        if exc is None or self._done == self._rows.start or _would_come_again(exc):
             self.remove()
         elif self._folder.exists():
             warnings.warn(
@@ -192,6 +192,16 @@ class Journal:
             if first == self._done and stop <= self._rows.stop and _is_whole(path):
                 self.entries.append(Entry(path, first, stop, n_scored))
                 self._done = stop
+
+
+def _would_come_again(error: BaseException) -> bool:
+    """Say whether going on from there would end in the same error, whatever is done about it.
+
+    Scores that do not sum or are not finite stay so; a full disk is an OutputError of the system.
+    """
+    if isinstance(error, OutputError):
+        return not isinstance(error.__cause__, OSError)
+    return isinstance(error, IncompleteError)
 
 
 def _replayed(entry: Entry, batch: Batch) -> Explained:

@@ -6,9 +6,7 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -129,25 +127,3 @@ def test_a_clock_that_goes_back_and_another_time_zone(inputs, monkeypatch):
         time.tzset()
     assert (inputs / "out.bw").read_bytes() == (inputs / "whole.bw").read_bytes()
     assert_same(inputs / "whole.h5", inputs / "out.h5")
-
-
-@pytest.mark.large
-def test_out_of_memory_is_one_line(inputs):
-    """The address space of the process ends within the run."""
-    script = (
-        "import resource, sys, torch, seqlift.pipeline;"
-        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + 7 * 10**8,) * 2);"
-        "from seqlift.cli import main; main(sys.argv[1:])"
-    )
-    options = "score -m model.pt2 -g genome.fa -r peaks.bed -o out -n 1000000 --compile off -d cpu"
-    done = subprocess.run(
-        [sys.executable, "-c", script, *options.split()],
-        cwd=inputs, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("seqlift: error: ")
-    assert "Traceback" not in done.stderr
-    assert {name for name in names(inputs) if name.startswith("out")} <= {"out.unfinished"}

@@ -215,6 +215,7 @@ def _find(path):
         return getattr(importlib.import_module(module), name)
 
 
+@pytest.mark.filterwarnings("ignore::seqlift.errors.ResumeWarning")
 def test_results_of_before_stay_until_the_end(plan, monkeypatch):
     made = plan(logos=1)
     run(made)

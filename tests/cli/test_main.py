@@ -102,7 +102,7 @@ def test_a_command_that_does_not_exist():
 LONG = 60_000
 
 
-def wait_for(condition, process, seconds=60.0):
+def wait_for(condition, process, seconds=180.0):
     """Wait until a condition holds, as long as the process lives."""
     end = time.monotonic() + seconds
     while not condition():

@@ -255,7 +255,7 @@ def _write_empty(source, path):
 
 def _write_wide(path):
     """As a file of long windows: what is not written reads as zeros and takes no room."""
-    write_scores(path, windows(1))
+    write_scores(path, windows(60))
     with h5py.File(path, "r+") as file:
         for name in ("raw/seq", "shap/seq", "projected_shap/seq", "quality/standard_error"):
             shape = (60, *file[name].shape[1:-1], 524_288)

@@ -253,7 +253,7 @@ def test_files_that_are_not_programs(here, program, content):
 def test_absent_files_and_folders(here):
     assert refusal("absent.pt2") == (
         "absent.pt2 does not exist; expected a model's file, package.module:factory, or one of "
-        "bpnet, chrombpnet, basset, deepsea, beluga"
+        "bpnet, basepairnet, chrombpnet, basset, deepsea, beluga"
     )
     assert refusal(here) == f"{here} is a folder; expected a model's file, such as a .pt2"
     long_name = "n" * 5000
