@@ -8,9 +8,10 @@ computed all of them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ from seqlift.packing import packed, unpacked
 __all__ = ["Journal", "require_no_journal"]
 
 SETTINGS = "settings.json"
+# First row, row behind the last, and sequences; `.tmp` until it is whole.
+_BATCH = re.compile(r"(\d{12})-(\d{12})-(\d+)\.npz(?:\.tmp)?")
 
 
 class Entry(NamedTuple):
@@ -49,6 +52,8 @@ def require_no_journal(folder: Path, *, resume: bool, force: bool) -> None:
     ------
     OutputError
     """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, where an unfinished run keeps what it has done")
     if folder.exists() and not (resume or force):
         raise OutputError(
             f"{folder} is what an unfinished run left; go on from there with --resume, or begin "
@@ -75,6 +80,11 @@ class Journal:
     force : bool
         Remove what is there if it was made with other settings, where that is an error otherwise.
 
+    Warns
+    -----
+    ResumeWarning
+        If something is removed because settings have changed, or is kept.
+
     Raises
     ------
     OutputError
@@ -97,13 +107,15 @@ class Journal:
         self._done = rows.start
         if not folder.exists():
             return
-        changed = _difference(_read_settings(folder), self._settings) if resume else "anything"
+        changed = _difference(_read_settings(folder), self._settings) if resume else ""
         if changed and not force:
             raise OutputError(
                 f"{folder} cannot be gone on from: {changed}; give what was given then, or begin "
                 "anew with --force"
             )
         if changed:
+            warnings.warn(f"{folder} is begun anew: {changed}", ResumeWarning, stacklevel=2)
+        if changed or not resume:
             self.remove()
         else:
             self._find_entries()
@@ -182,13 +194,20 @@ class Journal:
         self._done = stop
 
     def remove(self) -> None:
-        """Remove the folder; does nothing where there is none."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove what is kept, and the folder unless it has something of the user's."""
+        with contextlib.suppress(OSError):
+            for path in self._folder.iterdir():
+                if path.name == SETTINGS or _BATCH.fullmatch(path.name):
+                    path.unlink()
+            self._folder.rmdir()
 
     def _find_entries(self) -> None:
         """Find the batches that follow each other without a gap from the first row on."""
         for path in sorted(self._folder.glob("*.npz")):
-            first, stop, n_scored = map(int, path.stem.split("-"))
+            match = _BATCH.fullmatch(path.name)
+            if match is None:
+                continue
+            first, stop, n_scored = map(int, match.groups())
             if first == self._done and stop <= self._rows.stop and _is_whole(path):
                 self.entries.append(Entry(path, first, stop, n_scored))
                 self._done = stop

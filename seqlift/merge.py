@@ -16,13 +16,12 @@ import numpy as np
 
 from seqlift.errors import InputError, UsageError
 from seqlift.genome.fasta import Genome
-from seqlift.output import schema
 from seqlift.output.atomic import whole_files, write_errors
 from seqlift.output.bigwig import write_bigwig
 from seqlift.output.hdf5 import ScoresFile, ScoresWriter
 from seqlift.output.summary import write_summary
 from seqlift.parts import Part, read_parts, shared
-from seqlift.strongest import Strongest, draw_region
+from seqlift.strongest import draw_region, strongest_of
 
 __all__ = ["merge"]
 
@@ -77,7 +76,6 @@ def merge(
     OutputError
     """
     parts = read_parts(summaries)
-    _require_genome(parts[0], genome)
     results = list(parts[0].summary["targets"])
     n_scored = sum(part.summary["counts"]["scored"] for part in parts)
     files = {"regions": f"{output}.regions.tsv", "summary": f"{output}.json"}
@@ -92,6 +90,7 @@ def merge(
     settings = _settings(parts, command_line)
     with ExitStack() as stack:
         sizes = None if genome is None else stack.enter_context(Genome(genome, index=fai))
+        _require_genome(parts[0], sizes)
         paths = stack.enter_context(whole_files(*files.values(), force=force))
         written = dict(zip(files, paths, strict=True))
         _join_tables(parts, written["regions"])
@@ -113,7 +112,7 @@ def merge(
                         overlap=overlap,
                     )
                 of = f"target {targets[result]['target']}"
-                for k, row in enumerate(_strongest(scores, logos), start=1):
+                for k, row in enumerate(strongest_of(scores, logos), start=1):
                     draw_region(scores, row, written[f"logo {k} {result}"], of)
         seconds = _summed(part.summary["seconds"] for part in parts)
         found = {
@@ -128,23 +127,21 @@ def merge(
     return found
 
 
-def _require_genome(part: Part, genome: str | None) -> None:
+def _require_genome(part: Part, genome: Genome | None) -> None:
     """Hold the genome against what was scored."""
-    digest = part.summary["settings"].get("genome_digest")
-    if digest is None and genome is not None:
+    settings = part.summary["settings"]
+    scored = settings.get("genome")
+    if scored is None and genome is not None:
         raise UsageError("sequences of a FASTA were scored, which have no track; leave out -g")
-    if digest is not None and genome is None:
+    if scored is not None and genome is None:
         raise UsageError(
-            f"a genome was scored, whose bigWig needs its contigs; give -g, as "
-            f"{part.summary['settings'].get('genome')}"
+            f"a genome was scored, whose bigWig needs its contigs; give -g, as {scored}"
         )
-    if genome is not None:
-        with Genome(genome) as found:
-            if found.digest() != digest:
-                raise InputError(
-                    f"{genome} has other contigs than the genome that was scored "
-                    f"({part.summary['settings'].get('genome')}); give that one"
-                )
+    if genome is not None and genome.digest() != settings["genome_digest"]:
+        raise InputError(
+            f"{genome.name} has other contigs than the genome that was scored ({scored}); "
+            "give that one"
+        )
 
 
 def _settings(parts: Sequence[Part], command_line: str) -> dict[str, Any]:
@@ -190,11 +187,9 @@ def _join_scores(
                         f"{scores.path} has {scores.n_regions} regions and {part.prefix}.json says "
                         f"{part.summary['counts']['scored']}; score shard {part.shard} again"
                     )
-                step = CHUNKS * schema.rows_at_once(scores.length)
-                for start in range(0, scores.n_regions, step):
-                    rows = slice(start, min(start + step, scores.n_regions))
+                for rows in scores.slices(CHUNKS):
                     writer.append_columns(scores.columns(rows))
-                    yield rows.stop - start
+                    yield rows.stop - rows.start
 
 
 def _like(scores: ScoresFile, path: Path, attributes: dict[str, Any]) -> ScoresWriter:
@@ -211,22 +206,12 @@ def _like(scores: ScoresFile, path: Path, attributes: dict[str, Any]) -> ScoresW
     )
 
 
-def _strongest(scores: ScoresFile, n: int) -> list[int]:
-    strongest = Strongest(n)
-    step = schema.rows_at_once(scores.length)
-    for start in range(0, scores.n_regions if n else 0, step):
-        strongest.add(scores.scores(slice(start, start + step)).sum(1))
-    return strongest.rows()
-
-
 def _target(parts: Sequence[Part], result: str, scores: ScoresFile) -> dict[str, Any]:
     """Return what the summary says of a target, from those of the shards and the joined file."""
     of_each = [part.summary["targets"][result] for part in parts]
     each = [of_one["completeness"] for of_one in of_each]
     error = delta = 0.0
-    step = schema.rows_at_once(scores.length)
-    for start in range(0, scores.n_regions, step):
-        rows = slice(start, start + step)
+    for rows in scores.slices(CHUNKS):
         error += float(np.nansum(scores.completeness_error(rows)))
         delta += float(np.nansum(np.abs(scores.delta(rows))))
     found = dict(of_each[0]) | {"track": None}

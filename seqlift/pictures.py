@@ -10,7 +10,7 @@ from seqlift.genome.regions import Region, format_region, parse_region
 from seqlift.logo import DEFAULT_WIDTH, FORMATS, crop_about_core, draw_logo, save_logo
 from seqlift.output.atomic import whole_file
 from seqlift.output.hdf5 import ScoresFile
-from seqlift.output.schema import rows_at_once
+from seqlift.strongest import strongest_of
 
 __all__ = ["draw"]
 
@@ -86,28 +86,19 @@ def _title(window: Region) -> str:
 def _choose(file: ScoresFile, text: str | None, width: int) -> tuple[int, int, int]:
     """Return the position of a region in the file, and the stretch of it to draw."""
     if text is None:
-        return _strongest(file, width)
-    regions = file.regions()
-    named = next((i for i, region in enumerate(regions) if region.name == text), None)
-    if named is not None:
+        (named,) = strongest_of(file, 1, width)
+    else:
+        regions = file.regions()
+        named = next((i for i, region in enumerate(regions) if region.name == text), -1)
+    if named >= 0:
         start, end, _ = crop_about_core(file.track(slice(named, named + 1))[0], width)
         return named, start, end
+    assert text is not None
     if ":" not in text:
         raise RegionError(
             f"{file.path} has no region named {text!r}; give a name, or chrom:start-end"
         )
     return _containing(file, regions, parse_region(text))
-
-
-def _strongest(file: ScoresFile, width: int) -> tuple[int, int, int]:
-    best = (-1.0, 0, 0, 0)
-    step = rows_at_once(file.length)
-    for first in range(0, file.n_regions, step):
-        for i, track in enumerate(file.track(slice(first, first + step)), start=first):
-            start, end, strength = crop_about_core(track, width)
-            # Of equals the first wins.
-            best = max(best, (strength, -i, start, end))
-    return -best[1], best[2], best[3]
 
 
 def _containing(file: ScoresFile, regions: list[Region], wanted: Region) -> tuple[int, int, int]:

@@ -65,6 +65,7 @@ def run(
     state = Run(plan, n_devices=len(devices))
     check_targets(plan.files().values(), force=plan.force)
     require_no_journal(plan.journal, resume=plan.resume, force=plan.force)
+    is_left = plan.journal.exists()
     with ExitStack() as stack:
         stack.enter_context(threads(plan.threads))
         models = plan.load()
@@ -87,11 +88,12 @@ def run(
         attributes |= {"input_digest": counted.digest} | _shard_attributes(plan, counted)
         journal = stack.enter_context(_open_journal(plan, attributes, schemes, rows))
         files = plan.files(state.counts["scored"])
-        if plan.resume:
+        if plan.resume or is_left:
             remove_leftovers(files.values())
         paths = stack.enter_context(whole_files(*files.values(), force=plan.force))
         written = dict(zip(files, paths, strict=True))
-        n_left = state.counts["scored"] - journal.n_scored
+        state.n_kept = journal.n_scored
+        n_left = state.counts["scored"] - state.n_kept
         expect(explainers, schemes, n_left)
         explain_batches: Explain = partial(
             explain, schemes=schemes, explainers=explainers, reference_error=plan.reference_error

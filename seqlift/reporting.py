@@ -86,7 +86,7 @@ def summarise(
         },
         "seconds": state.seconds,
         "files": {kind: path.name for kind, path in state.plan.files(n_scored).items()},
-        "regions_per_second": state.counts["scored"] / scored,
+        "regions_per_second": (n_scored - state.n_kept) / scored,
         "model_busy": state.explaining / scored / state.n_devices,
         "threads": torch.get_num_threads(),
     }

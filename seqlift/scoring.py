@@ -51,6 +51,8 @@ class Run:
         Sequences without another shuffle, by scheme.
     explaining : float
         Seconds that the model worked, summed over devices.
+    n_kept : int
+        Sequences whose scores an earlier run had kept.
     n_devices : int
     """
 
@@ -60,6 +62,7 @@ class Run:
     counts: dict[str, int] = field(default_factory=dict)
     unshufflable: dict[str, int] = field(default_factory=dict)
     explaining: float = 0.0
+    n_kept: int = 0
     n_devices: int = 1
 
     def timed(self, name: str) -> None:

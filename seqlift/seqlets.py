@@ -25,7 +25,6 @@ from seqlift.logo import draw_logo, save_logo
 from seqlift.motifs import NO_MATCH, Match, Motifs, preferences, read_motifs
 from seqlift.output.atomic import check_targets, whole_files, write_errors
 from seqlift.output.hdf5 import ScoresFile
-from seqlift.output.schema import rows_at_once
 from seqlift.seqlet_null import DRIFT_QUANTILE, Null, Tally, measure_null
 from seqlift.seqlet_plan import SeqletPlan
 from seqlift.seqlet_shuffles import read_tracks, require_comparable, score_shuffles
@@ -141,7 +140,7 @@ class _Caller:
     def __post_init__(self) -> None:
         n_ranks = self.null.n_sequences + 1
         tally, n_stretches = Tally(self.null), {s: np.zeros(n_ranks, np.int64) for s in SIGNS}
-        for rows in self.slices():
+        for rows in self.file.slices():
             tracks = self.file.track(rows)
             for sign in SIGNS:
                 found = find_stretches(tracks, self.null.drift, sign)
@@ -152,11 +151,6 @@ class _Caller:
         fdr = self.plan.fdr
         self.n_seqlets = sum(int(n_stretches[s][self.q_values[s] <= fdr].sum()) for s in SIGNS)
 
-    def slices(self) -> Iterator[slice]:
-        step = rows_at_once(self.file.length)
-        for start in range(0, self.file.n_regions, step):
-            yield slice(start, min(start + step, self.file.n_regions))
-
     @property
     def fewest(self) -> int:
         """How many regions beat the whole null where the first of them can be called."""
@@ -164,7 +158,7 @@ class _Caller:
 
     def seqlets(self) -> Iterator[Seqlet]:
         """Go through the seqlets by region and start, named."""
-        for rows in self.slices():
+        for rows in self.file.slices():
             found = sorted(self._called(rows), key=lambda one: (one.row, one.start, one.end))
             if self.motifs is None:
                 yield from found

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlift.genome.regions import format_region
-from seqlift.logo import crop_about_core, draw_logo, save_logo
+from seqlift.logo import DEFAULT_WIDTH, crop_about_core, draw_logo, save_logo
 from seqlift.output.hdf5 import ScoresFile
 
-__all__ = ["Strongest", "draw_region"]
+__all__ = ["Strongest", "draw_region", "strongest_of"]
 
 
 class Strongest:
@@ -23,17 +23,19 @@ class Strongest:
     ----------
     n : int
         How many.
+    width : int
+        Of the stretch about a core, bp.
     """
 
-    def __init__(self, n: int) -> None:
-        self._n = n
+    def __init__(self, n: int, width: int = DEFAULT_WIDTH) -> None:
+        self._n, self._width = n, width
         self._found: list[tuple[float, int]] = []
         self._n_seen = 0
 
     def add(self, tracks: Iterable[NDArray[np.floating]]) -> None:
         """Look at the tracks of the next regions, each (position,)."""
         for track in tracks if self._n else ():
-            strength = crop_about_core(track).strength
+            strength = crop_about_core(track, self._width).strength
             # Of equals the first wins, whatever the batches.
             heapq.heappush(self._found, (strength, -self._n_seen))
             if len(self._found) > self._n:
@@ -43,6 +45,14 @@ class Strongest:
     def rows(self) -> list[int]:
         """Return which they are, counting from 0, the strongest first."""
         return [-position for _, position in sorted(self._found, reverse=True)]
+
+
+def strongest_of(scores: ScoresFile, n: int, width: int = DEFAULT_WIDTH) -> list[int]:
+    """Return which n regions of a file have the strongest cores, the strongest first."""
+    strongest = Strongest(n, width)
+    for rows in scores.slices() if n else ():
+        strongest.add(scores.track(rows))
+    return strongest.rows()
 
 
 def draw_region(scores: ScoresFile, row: int, path: Path, of: str) -> None:

@@ -14,17 +14,14 @@ from seqlift.errors import OutputError, ResumeWarning, SeqliftError
 from seqlift.pipeline import run
 from seqlift.plan import Plan
 from tests.test_shards import assert_same
-from tests.tiny import REGIONS, Tiny, export, make_contigs, names, seeded, write_fasta
+from tests.tiny import names, write_inputs
 
 pytestmark = pytest.mark.filterwarnings("ignore::seqlift.errors.ReferenceWarning")
 
 
 @pytest.fixture
 def inputs(tmp_path):
-    export(seeded(Tiny), tmp_path / "model.pt2")
-    write_fasta(make_contigs(), tmp_path / "genome.fa")
-    (tmp_path / "peaks.bed").write_text(REGIONS)
-    return tmp_path
+    return write_inputs(tmp_path)
 
 
 def plan(inputs, output, **options) -> Plan:

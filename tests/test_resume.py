@@ -25,6 +25,7 @@ from tests.tiny import (
     remembered_captures,
     seeded,
     write_fasta,
+    write_inputs,
 )
 
 pytestmark = pytest.mark.filterwarnings(
@@ -37,12 +38,8 @@ N_ROWS = len(TEXT.splitlines())
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    export(seeded(Tiny), folder / "model.pt2")
-    write_fasta(make_contigs(), folder / "genome.fa")
-    (folder / "peaks.bed").write_text(TEXT)
     with remembered_captures():
-        yield folder
+        yield write_inputs(tmp_path_factory.mktemp("inputs"), TEXT)
 
 
 @pytest.fixture
@@ -55,7 +52,7 @@ def score(inputs, tmp_path, monkeypatch):
 
     def make(name="out", **options):
         own = {"models": ("model.pt2",), "n_references": 5, "device": "cpu", "targets": ("0", "2")}
-        given = {"genome": "genome.fa", "regions": "peaks.bed", "output": name, "logos": 2}
+        given = {"genome": "genome.fa", "regions": "peaks.bed", "output": name}
         return run(Plan(**own | given | options))
 
     return make
@@ -92,7 +89,7 @@ def assert_same_files(one, other) -> None:
     assert endings == [
         name.removeprefix(f"{other}.") for name in names(".") if name.startswith(f"{other}.")
     ]
-    assert {"0.h5", "2.bw", "regions.tsv", "2.logo1.png"} <= set(endings)
+    assert {"0.h5", "2.bw", "regions.tsv"} <= set(endings)
     for ending in endings:
         a, b = Path(f"{one}.{ending}"), Path(f"{other}.{ending}")
         if ending.endswith(".h5"):
@@ -105,10 +102,9 @@ def assert_same_files(one, other) -> None:
             assert a.read_bytes() == b.read_bytes(), ending
 
 
-@pytest.mark.parametrize("options", [{}, {"shard": "2/2", "logos": 0}, {"stranded": True}])
+@pytest.mark.parametrize("options", [{}, {"stranded": True}])
 def test_a_run_that_is_ended_and_gone_on_from(score, stop_after, options):
-    if "shard" in options:  # whose names have no tracks and logos
-        options = {"stranded": False}
+    options = {"logos": 2, **options}
     whole = score("whole", **options)
     for n in (1, 4, 2):
         stop_after(n)
@@ -122,19 +118,20 @@ def test_a_run_that_is_ended_and_gone_on_from(score, stop_after, options):
     )
     found = score(resume=True, **options)
     assert_same_files("whole", "out")
+    assert "out.2.logo2.png" in names(".")
     assert found["counts"] == whole["counts"]
     for target, expected in whole["targets"].items():
         assert found["targets"][target] == expected
 
 
 def test_a_shard_is_gone_on_from(score, stop_after):
-    score("whole", shard="2/2", logos=0)
+    score("whole", shard="2/2")
     stop_after(2)
     with pytest.raises(Stopped):
-        score(shard="2/2", logos=0)
+        score(shard="2/2")
     with pytest.raises(OutputError, match='shard was "2/2" and is "1/2"'):
-        score(shard="1/2", logos=0, resume=True)
-    score(shard="2/2", logos=0, resume=True)
+        score(shard="1/2", resume=True)
+    score(shard="2/2", resume=True)
     expected, found = datasets("whole.0.h5"), datasets("out.0.h5")
     assert {k: v.tolist() for k, v in expected.items() if v.dtype.kind != "f"} == {
         k: v.tolist() for k, v in found.items() if v.dtype.kind != "f"
@@ -176,7 +173,8 @@ def test_a_changed_option_is_named(score, stop_after, change):
     with pytest.raises(OutputError, match=f"^out.unfinished cannot be gone on from: {says}; give"):
         score(resume=True, **options)
     assert names("out.unfinished") == left
-    score(resume=True, force=True, **options)  # begins anew
+    with pytest.warns(ResumeWarning, match=f"^out.unfinished is begun anew: {says}"):
+        score(resume=True, force=True, **options)
     assert "out.unfinished" not in names(".")
 
 
@@ -216,6 +214,18 @@ def test_what_does_not_change_the_scores_may_change(score, stop_after):
         score(threads=1)
     score(threads=2, batch_size=7, overlap="nearest", resume=True)
     assert "out.unfinished" not in names(".")
+
+
+def test_only_what_a_run_keeps_is_ever_removed(score):
+    Path("out.unfinished").mkdir()
+    Path("out.unfinished/mine.npz").write_text("mine")
+    with pytest.raises(OutputError, match="is what an unfinished run left"):
+        score()
+    score(force=True)
+    assert names("out.unfinished") == ["mine.npz"]
+    Path("other.unfinished").write_text("mine")
+    with pytest.raises(OutputError, match=r"^other.unfinished is a file, where an unfinished run"):
+        score("other", force=True)
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "gone"])

@@ -12,16 +12,7 @@ from seqlift.merge import merge
 from seqlift.pipeline import run
 from seqlift.plan import Plan
 from seqlift.shards import Shard
-from tests.tiny import (
-    REGIONS,
-    Tiny,
-    export,
-    make_contigs,
-    names,
-    remembered_captures,
-    seeded,
-    write_fasta,
-)
+from tests.tiny import REGIONS, names, remembered_captures, write_fasta, write_inputs
 
 pytestmark = pytest.mark.filterwarnings("ignore::seqlift.errors.ReferenceWarning")
 
@@ -30,12 +21,8 @@ N_ROWS = len(REGIONS.splitlines())
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    export(seeded(Tiny), folder / "model.pt2")
-    write_fasta(make_contigs(), folder / "genome.fa")
-    (folder / "peaks.bed").write_text(REGIONS)
     with remembered_captures():
-        yield folder
+        yield write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture
@@ -135,6 +122,16 @@ def test_sequences_of_a_fasta(score):
     assert_same("whole.h5", "joined.h5")
     with pytest.raises(UsageError, match="sequences of a FASTA were scored, which have no track"):
         merge(shards, "again", genome="some.fa")
+
+
+def test_a_genome_whose_folder_is_not_ones_own(score, inputs):
+    """Its index lies elsewhere, and none is made beside it."""
+    Path("read-only").mkdir()
+    Path("read-only/genome.fa").write_bytes((inputs / "genome.fa").read_bytes())
+    options = {"genome": "read-only/genome.fa", "fai": "own.fai"}
+    shards = [score(f"part{i}", shard=f"{i}/2", **options) for i in (1, 2)]
+    merge(shards, "joined", **options)
+    assert names("read-only") == ["genome.fa"]
 
 
 def test_what_cannot_be_joined(score, inputs):

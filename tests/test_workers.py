@@ -62,6 +62,7 @@ def assert_same_results(one, other, result):
         assert one.files()[kind].read_bytes() == other.files()[kind].read_bytes()
 
 
+@pytest.mark.large
 def test_two_devices_give_the_results_of_one_on_the_demo(tmp_path):
     data = data_folder()
     plans = [

@@ -163,6 +163,16 @@ def test_values_are_those_of_the_command_line(name):
         assert SCHEMA[name]["default"] == DEFAULTS[name]
 
 
+def test_architectures_are_known_everywhere_by_the_same_names():
+    from seqlift.cli.options import MODEL_HELP
+    from seqlift.model.architectures import ARCHITECTURES
+
+    names = (WORKFLOW / "workflow/rules/common.smk").read_text()
+    (listed,) = [line for line in names.splitlines() if line.startswith("ARCHITECTURES = ")]
+    assert eval(listed.partition("= ")[2]) == tuple(ARCHITECTURES)
+    assert f"({', '.join(ARCHITECTURES)})" in MODEL_HELP
+
+
 def test_the_template_shows_every_value_with_its_default():
     assert set(TEMPLATE) == set(SCHEMA)
     has_default = {name for name, value in SCHEMA.items() if "default" in value} - {"model"}

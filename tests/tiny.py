@@ -127,6 +127,14 @@ def write_fasta(sequences: dict[str, str], path: Path) -> Path:
     return path
 
 
+def write_inputs(folder: Path, regions: str = REGIONS) -> Path:
+    """Write model.pt2, genome.fa and peaks.bed; return the folder."""
+    export(seeded(Tiny), folder / "model.pt2")
+    write_fasta(make_contigs(), folder / "genome.fa")
+    (folder / "peaks.bed").write_text(regions)
+    return folder
+
+
 def cut(contigs: dict[str, str], chrom: str, start: int, end: int) -> str:
     """Cut a window out of the genome by hand: N where there is no genome."""
     letters = contigs[chrom]

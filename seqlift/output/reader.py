@@ -96,6 +96,22 @@ class ScoresFile:
         """The datasets that only some files have, and this one does."""
         return tuple(dataset for dataset in schema.EXTRA if dataset.name in self._file)
 
+    def slices(self, chunks: int = 1) -> Iterator[slice]:
+        """Go through the rows, as many at a time as the file stores together.
+
+        Parameters
+        ----------
+        chunks : int
+            Or so many times that.
+
+        Yields
+        ------
+        rows : slice
+        """
+        step = chunks * schema.rows_at_once(self.length)
+        for start in range(0, self.n_regions, step):
+            yield slice(start, min(start + step, self.n_regions))
+
     def columns(self, rows: Rows = _ALL) -> dict[str, NDArray[Any]]:
         """Return every dataset by its name, as `ScoresWriter.append_columns` takes them."""
         return {d.name: self._read(d.name, rows) for d in (*schema.DATASETS, *self.extra)}
@@ -209,11 +225,10 @@ class ScoresFile:
         as long as scoring. Rows with an N are few, so one pass in the file's order finds them.
         """
         rows, bits = [np.empty(0, np.int64)], [np.empty((0, -(-self.length // 8)), np.uint8)]
-        step = schema.rows_at_once(self.length)
-        for start in range(0, self.n_regions, step):
-            is_unknown = self._is_unknown(slice(start, start + step))
+        for some in self.slices():
+            is_unknown = self._is_unknown(some)
             found = np.flatnonzero(is_unknown.any(axis=1))
-            rows.append(found + start)
+            rows.append(found + some.start)
             bits.append(np.packbits(is_unknown[found], axis=1))
         return np.concatenate(rows), np.concatenate(bits)
 

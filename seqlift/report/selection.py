@@ -114,9 +114,8 @@ def _keys(file: ScoresFile) -> Iterator[tuple[int, tuple[str, int, str]]]:
 
 
 def _strengths(file: ScoresFile) -> Iterator[NDArray[np.float64]]:
-    step = rows_at_once(file.length)
-    for first in range(0, file.n_regions, step):
-        tracks = file.track(slice(first, first + step))
+    for rows in file.slices():
+        tracks = file.track(rows)
         yield np.array([crop_about_core(track, CORE_WIDTH).strength for track in tracks])
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 from seqlift.errors import GenomeError
 from seqlift.genome.fasta import Genome
 from seqlift.genome.regions import Region, format_region
-from seqlift.output.overlap import Window, resolve
 from seqlift.output.reader import QUANTITIES, ScoresFile
+from seqlift.output.runs import contigs_of, track_runs
 from seqlift.sequence.onehot import decode, encode
 
 __all__ = ["CONTEXT", "Stretch", "letters", "merge", "quantise", "track_values"]
@@ -171,25 +170,31 @@ def track_values(
         For each quantity, `scales` for each stretch and `values` of all stretches behind each
         other, as `quantise` has them.
     """
-    order = sorted(range(len(rows)), key=lambda i: (regions[i].chrom, regions[i].start))
-    index = _Index(stretches)
+    index, shown = _Index(stretches), _Shown(regions)
+    contigs = contigs_of(shown)
     tracks = {}
     for quantity in QUANTITIES:
         values = file.track(rows, quantity)
         laid = [np.full(s.end - s.start, np.nan, np.float32) for s in stretches]
-        for chrom, group in groupby(order, key=lambda i: regions[i].chrom):
-            windows = (_window(regions[i], values[i]) for i in group)
-            for start, run in resolve(windows):
-                i, first = index.find(chrom, start)
-                laid[i][first : first + len(run)] = run
+        for chrom, start, run in track_runs(contigs, shown, values.__getitem__):
+            i, first = index.find(chrom, start)
+            laid[i][first : first + len(run)] = run
         tracks[quantity] = quantise(laid)
     return tracks
 
 
-def _window(region: Region, values: NDArray[np.floating]) -> Window:
-    half = (region.end - region.start) // 2
-    centre = region.start + (half if region.summit is None else region.summit)
-    return Window(max(0, region.start), values[max(0, -region.start) :], centre)
+class _Shown:
+    """Some windows of a file, as `track_runs` takes them."""
+
+    def __init__(self, regions: Sequence[Region]) -> None:
+        self._regions = regions
+
+    @property
+    def n_regions(self) -> int:
+        return len(self._regions)
+
+    def regions(self, rows: slice) -> list[Region]:
+        return list(self._regions[rows])
 
 
 def quantise(arrays: Sequence[NDArray[np.floating]]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from seqlift.sequence.onehot import decode
 from tests.oracle.pwm import best_match, read_pwm
 from tests.tiny import names, run_cli
 
+pytestmark = pytest.mark.large  # the demo's shuffles are scored twice
+
 DATA = Path(__file__).parents[2] / "data"
 LEAST = 20  # of 23 peaks
 

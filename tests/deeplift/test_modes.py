@@ -39,10 +39,10 @@ CASES = [
     (mode, name) for mode in EAGER for name in NAMES if not ("bfloat16" in mode and name in MAXIMA)
 ]
 COMPILED_CASES = [
-    ("compiled", "batch norm"),
+    pytest.param("compiled", "batch norm", marks=pytest.mark.large),
     pytest.param("compiled", "multi-head attention", marks=pytest.mark.large),
     pytest.param("compiled float32", "residual", marks=pytest.mark.large),
-    ("compiled bfloat16", "residual"),
+    pytest.param("compiled bfloat16", "residual", marks=pytest.mark.large),
 ]
 N_REFERENCES = 4
 cases = pytest.mark.parametrize(("mode", "name"), CASES)

@@ -63,7 +63,7 @@ def windows(data: bytes) -> None:
     Path("genome.fa").write_text(GENOME)
     with Genome("genome.fa") as genome:
         source = GenomeSource(genome, INPUT, LENGTH, "pad")
-        n_rows, n_scored = count_items(source)
+        n_rows, n_scored, _ = count_items(source)
         items = list(source.items())
         assert (n_rows, n_scored) == (len(items), len(items))
         for item in items:

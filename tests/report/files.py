@@ -22,6 +22,8 @@ def write_scores(path, regions, *, n_references=3, seed=0, one_hot=None, **attri
     if one_hot is None:
         bases = np.random.default_rng(5).integers(0, 5, (n, length))
         one_hot = np.eye(5, 4, dtype=np.uint8)[bases].transpose(0, 2, 1)
+        for i, region in enumerate(regions):  # no base lies left of a contig
+            one_hot[i, :, : max(0, -region.start)] = 0
     hypothetical = rng.normal(size=(n, 4, length)).astype(np.float32)
     attributes = {"target": "0", "method": "deeplift", "model": "some/model.pt2", **attributes}
     with ScoresWriter(path, length, n_references, attributes=attributes) as writer:

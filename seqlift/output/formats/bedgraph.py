@@ -26,14 +26,9 @@ from seqlift.output.bgzf import BgzfWriter
 from seqlift.output.reader import QUANTITIES, ScoresFile
 from seqlift.output.runs import contigs_of, track_runs
 
-__all__ = ["lines", "names", "write"]
+__all__ = ["lines", "write"]
 
 _LINES_AT_ONCE = 1 << 12
-
-
-def names(output: str) -> tuple[str]:
-    """Return the name of the one file."""
-    return (output,)
 
 
 def write(

@@ -26,18 +26,13 @@ from numpy.typing import NDArray
 
 from seqlift.errors import OutputError
 from seqlift.output.atomic import final_name
-from seqlift.output.formats.windows import chunks, half_hypothetical, one_hot
+from seqlift.output.formats.windows import half_hypothetical, one_hot
 from seqlift.output.reader import ScoresFile
 from seqlift.output.runs import contigs_of
 from seqlift.output.schema import rows_at_once
 from seqlift.output.sink import Sink
 
-__all__ = ["names", "write"]
-
-
-def names(output: str) -> tuple[str]:
-    """Return the name of the one file."""
-    return (output,)
+__all__ = ["write"]
 
 
 def write(scores: ScoresFile, path: Path) -> None:
@@ -75,7 +70,7 @@ def _steps(scores: ScoresFile, file: h5py.File) -> Iterator[None]:
     for name, create in _datasets(scores).items():
         file.create_dataset(name, **create)
         yield
-    for rows in chunks(scores):
+    for rows in scores.slices():
         for name, values in _columns(scores, rows).items():
             file[name][rows] = np.asarray(values, dtype=file[name].dtype)
             yield

@@ -27,18 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlift.genome.regions import Region
-from seqlift.output.formats.windows import chunks, half_hypothetical, one_hot
+from seqlift.output.formats.windows import half_hypothetical, one_hot
 from seqlift.output.npz_file import Member, write_npz
 from seqlift.output.reader import ScoresFile
 
-__all__ = ["names", "write"]
+__all__ = ["write"]
 
 _REGIONS_AT_ONCE = 4096
-
-
-def names(output: str) -> tuple[str]:
-    """Return the name of the one file."""
-    return (output,)
 
 
 def write(scores: ScoresFile, path: Path) -> None:
@@ -58,8 +53,8 @@ def write(scores: ScoresFile, path: Path) -> None:
         If the scores file is damaged.
     """
     n, shape = scores.n_regions, (scores.n_regions, 4, scores.length)
-    letters = (one_hot(scores, rows) for rows in chunks(scores))
-    values = (half_hypothetical(scores, rows) for rows in chunks(scores))
+    letters = (one_hot(scores, rows) for rows in scores.slices())
+    values = (half_hypothetical(scores, rows) for rows in scores.slices())
     ids, chrom_width, name_width = _survey(scores)
     int64 = np.dtype(np.int64)
     write_npz(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqlift.output.formats.windows import chunks, one_hot
+from seqlift.output.formats.windows import one_hot
 from seqlift.output.npz_file import Member, write_npz
 from seqlift.output.reader import ScoresFile
 
@@ -49,7 +49,7 @@ def write(scores: ScoresFile, ohe: Path, shap: Path) -> None:
         If the scores file is damaged.
     """
     shape = (scores.n_regions, 4, scores.length)
-    letters = (one_hot(scores, rows) for rows in chunks(scores))
+    letters = (one_hot(scores, rows) for rows in scores.slices())
     write_npz(ohe, [Member(_KEY, np.dtype(np.int8), shape, letters)])
-    values = (scores.hypothetical(rows) for rows in chunks(scores))
+    values = (scores.hypothetical(rows) for rows in scores.slices())
     write_npz(shap, [Member(_KEY, scores.hypothetical(slice(0)).dtype, shape, values)])

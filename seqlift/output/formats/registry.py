@@ -13,22 +13,22 @@ class Format(NamedTuple):
 
     Parameters
     ----------
+    write : callable
+        Takes a `ScoresFile` and as many paths as there are names.
     names : callable
         Takes what `-o` says; returns the names of the files that will be written.
-    write : callable
-        Takes a `ScoresFile` and as many paths.
     is_track : bool
         There is one value a base: `write` also takes `quantity` and `overlap`.
     """
 
-    names: Callable[[str], tuple[str, ...]]
     write: Callable[..., None]
+    names: Callable[[str], tuple[str, ...]] = lambda output: (output,)
     is_track: bool = False
 
 
 FORMATS = {
-    "npz": Format(npz.names, npz.write),
-    "bpnet": Format(bpnet.names, bpnet.write),
-    "finemo": Format(finemo.names, finemo.write),
-    "bedgraph": Format(bedgraph.names, bedgraph.write, is_track=True),
+    "npz": Format(npz.write, npz.names),
+    "bpnet": Format(bpnet.write),
+    "finemo": Format(finemo.write),
+    "bedgraph": Format(bedgraph.write, is_track=True),
 }

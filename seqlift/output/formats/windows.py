@@ -1,6 +1,4 @@
-"""Whole windows out of a scores file, a chunk at a time, in the types that other tools store."""
-
-from collections.abc import Iterator
+"""Whole windows out of a scores file, in the types that other tools store."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,27 +6,10 @@ from numpy.typing import NDArray
 from seqlift.errors import OutputError
 from seqlift.genome.regions import format_region
 from seqlift.output.reader import ScoresFile
-from seqlift.output.schema import rows_at_once
 
-__all__ = ["chunks", "half_hypothetical", "one_hot"]
+__all__ = ["half_hypothetical", "one_hot"]
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
-
-
-def chunks(scores: ScoresFile) -> Iterator[slice]:
-    """Go through the rows of a scores file, as many at a time as it stores together.
-
-    Parameters
-    ----------
-    scores : ScoresFile
-
-    Yields
-    ------
-    rows : slice
-    """
-    step = rows_at_once(scores.length)
-    for start in range(0, scores.n_regions, step):
-        yield slice(start, min(start + step, scores.n_regions))
 
 
 def one_hot(scores: ScoresFile, rows: slice) -> NDArray[np.int8]:
