@@ -14,6 +14,8 @@ __all__ = ["Part", "read_parts", "shared"]
 
 # What may differ between the shards of a run: where each was run, and how fast.
 OWN = ("command_line", "compile", "device", "n_rows", "shard")
+# Where files lay, which may be elsewhere on another machine; what was in them has digests.
+PLACES = ("genome", "model", "regions", "sequences")
 
 
 class Part(NamedTuple):
@@ -123,7 +125,7 @@ def _require_alike(parts: Sequence[Part]) -> None:
     settings = shared(first.summary["settings"])
     for part in parts[1:]:
         others = shared(part.summary["settings"])
-        for name in [*settings, *others]:
+        for name in [name for name in settings | others if name not in PLACES]:
             if settings.get(name) != others.get(name):
                 raise InputError(
                     f"{part.prefix}.json has {name} {others.get(name)!r} and {first.prefix}.json "

@@ -163,6 +163,13 @@ def test_what_cannot_be_joined(score, inputs):
     refused(
         [shards[0], other, shards[2]], "^seed.json has seed 1 and part1.json 0; expected shards"
     )
+    Path("other.bed").write_text(REGIONS.replace("230", "231", 1))
+    other = score("bed", shard="2/3", regions="other.bed")
+    refused([shards[0], other, shards[2]], r"^bed.json has input_digest .* and part1.json ")
+    # The same files elsewhere, as on another machine.
+    Path("peaks.bed").write_text(REGIONS)
+    moved = score("here", shard="2/3", regions="peaks.bed")
+    merge([shards[0], moved, shards[2]], "moved", genome=genome)
     with pytest.raises(OutputError, match="exists"):
         merge(shards, "whole", genome=genome)
     Path("part2.h5").unlink()
