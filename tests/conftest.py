@@ -3,7 +3,12 @@
 import os
 import random
 import re
+import signal
 import sys
+
+# A shell ignores interrupts for what it runs in the background, and children inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before torch and numpy read it, once: small operators are slower on two threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from seqlift.deeplift.program import write_program
 from seqlift.deeplift.rules import convolution as module
-from seqlift.deeplift.rules.convolution import convolution
-from seqlift.deeplift.rules.winograd import convolve_winograd
+from seqlift.deeplift.rules.convolution import convolution, differentiable_convolution
+from seqlift.deeplift.rules.winograd import convolve_winograd, takes_winograd
+from seqlift.deeplift.runner import has_compiler
 
 
 def case(n_in, n_out, width, length, dtype=torch.float64):
@@ -15,22 +17,84 @@ def case(n_in, n_out, width, length, dtype=torch.float64):
     return value, weight, torch.randn(n_out, generator=generator, dtype=dtype)
 
 
-@pytest.mark.parametrize("length", [9, 16, 17, 30])
-@pytest.mark.parametrize(("padding", "dilation"), [(0, 1), (1, 1), (2, 1), (3, 4), (8, 4)])
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
+
+
+@needs_compiler
+@pytest.mark.parametrize("length", [1, 9, 16, 17, 30, 200])
+@pytest.mark.parametrize(("padding", "dilation"), [(1, 1), (2, 1), (3, 4), (8, 4), (64, 64)])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_winograd_is_the_convolution(length, padding, dilation, with_bias):
-    value, weight, bias = case(5, 7, 3, length)
+@pytest.mark.parametrize(("n_in", "n_out"), [(32, 48), (64, 64), (96, 160)])
+def test_winograd_is_the_convolution_to_a_few_roundings(
+    length, padding, dilation, with_bias, n_in, n_out
+):
+    value, weight, bias = (x.float() for x in case(n_in, n_out, 3, length))
+    assert takes_winograd(value, weight)
     bias = bias if with_bias else None
-    expected = torch.conv1d(value, weight, bias, padding=padding, dilation=dilation)
+    precise = [None if x is None else x.double() for x in (value, weight, bias)]
+    if length + 2 * padding <= 2 * dilation:
+        pytest.skip("nothing to convolve")
+    expected = torch.conv1d(*precise, padding=padding, dilation=dilation)
     found = convolve_winograd(value, weight, bias, padding, dilation)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert found.transpose(1, 2).is_contiguous()
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-def test_winograd_is_good_to_a_few_roundings():
-    value, weight, _ = case(256, 256, 3, 40, torch.float32)
-    expected = torch.conv1d(value.double(), weight.double(), padding=1)
-    error = (convolve_winograd(value, weight, None, 1, 1) - expected).abs().max()
-    assert error < 1e-5 * expected.abs().max()
+@needs_compiler
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_winograd_of_a_row_depends_on_that_row_alone(threads):
+    value, weight, bias = (x.float() for x in case(64, 64, 3, 300))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        rows = [convolve_winograd(row[None], weight, bias, 2, 2) for row in value]
+        assert torch.equal(convolve_winograd(value, weight, bias, 2, 2), torch.cat(rows))
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_compiler
+def test_winograd_takes_any_layout_and_nothing_at_all():
+    value, weight, bias = (x.float() for x in case(32, 32, 3, 50))
+    last = value.transpose(1, 2).contiguous().transpose(1, 2)
+    found = [convolve_winograd(x, weight, bias, 1, 1) for x in (value.contiguous(), last)]
+    assert torch.equal(*found)
+    assert convolve_winograd(value[:0], weight, bias, 1, 1).shape == (0, 32, 50)
+
+
+def test_winograd_is_for_width_three_whole_panels_and_float32():
+    def takes(*shape, dtype=torch.float32):
+        return takes_winograd(
+            torch.zeros(1, shape[1], 9, dtype=dtype), torch.zeros(shape, dtype=dtype)
+        )
+
+    assert takes(64, 64, 3)
+    assert takes(32, 512, 3)
+    assert not takes(64, 64, 5)
+    assert not takes(64, 60, 3)
+    assert not takes(16, 64, 3), "narrower, and the plain convolution is as quick"
+    assert not takes(64, 64, 3, dtype=torch.float64)
+    assert not takes(64, 64, 3, dtype=torch.bfloat16)
+
+
+@needs_compiler
+def test_a_compiled_way_back_goes_through_it_too():
+    """The way back is the same convolution, flipped; its program holds both and computes both."""
+    value, weight, bias = (x.float() for x in case(32, 48, 3, 60))
+
+    def both(value):
+        value = value.detach().requires_grad_()
+        with torch.enable_grad():
+            found = differentiable_convolution(value, weight, bias, (1,), (2,), (2,))
+            return found.detach(), *torch.autograd.grad((found**2).sum(), value)
+
+    program = write_program(both, [value])
+    named = [node for node in program.graph.nodes if "winograd" in str(node.target)]
+    assert len(named) == 2
+    with torch.no_grad():
+        found = program(value)
+    for got, expected in zip(found, both(value), strict=True):
+        assert (got - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize("n_out", [1, 2, 3, 4, 5, 16])

@@ -21,7 +21,7 @@ from seqlift.deeplift.lanes import Lanes, each_lane
 from seqlift.deeplift.program import is_followed
 from seqlift.deeplift.registry import register
 from seqlift.deeplift.rules.linear import COEFFICIENT, PAPER
-from seqlift.deeplift.rules.winograd import WIDE, WIDTH, convolve_winograd
+from seqlift.deeplift.rules.winograd import convolve_winograd, takes_winograd
 
 __all__ = ["convolution", "differentiable_convolution"]
 
@@ -36,7 +36,7 @@ FULL = 16
 def _convolve(value: Tensor, weight: Tensor, bias: Any, padding: int, dilation: int) -> Tensor:
     if dilation == 1 and _is_narrow(weight):
         return _convolve_narrow(value, weight, bias, padding)
-    if is_followed() and value.dtype == torch.float32 and _is_wide(weight):
+    if is_followed() and takes_winograd(value, weight):  # what is followed is compiled
         return convolve_winograd(value, weight, bias, padding, dilation)
     return _convolve_image(value, weight, bias, 1, padding, dilation)
 
@@ -48,10 +48,6 @@ def _convolve_image(
     image = value.unsqueeze(2).contiguous(memory_format=last)
     kernel = weight.unsqueeze(2).contiguous(memory_format=last)
     return F.conv2d(image, kernel, bias, (1, stride), (0, padding), (1, dilation)).squeeze(2)
-
-
-def _is_wide(weight: Tensor) -> bool:
-    return weight.shape[2] == WIDTH and min(weight.shape[:2]) >= WIDE
 
 
 def _is_narrow(weight: Tensor) -> bool:
