@@ -60,15 +60,20 @@ def write_program(function: Function, examples: Sequence[Tensor]) -> fx.GraphMod
 
 def _write(function: Function, examples: Sequence[Tensor]) -> fx.GraphModule:
     with torch.no_grad():
-        traced = _follow(function, examples)
+        followed = _follow(function, examples)
         # Rules may overwrite their own values; two equal steps are found only where none does.
-        functional = _follow(torch.func.functionalize(traced, remove="mutations"), examples)
-    tidied = fx.GraphModule(functional, fx_graph_cse(functional.graph))
+        if any(map(_overwrites, followed.graph.nodes)):
+            followed = _follow(torch.func.functionalize(followed, remove="mutations"), examples)
+    tidied = fx.GraphModule(followed, fx_graph_cse(followed.graph))
     _fold_constants(tidied)
     tidied.graph.eliminate_dead_code()
     tidied.delete_all_unused_submodules()
     tidied.recompile()
     return tidied
+
+
+def _overwrites(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _follow(function: Function, examples: Sequence[Tensor]) -> fx.GraphModule:

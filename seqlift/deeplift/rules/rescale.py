@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seqlift.deeplift.lanes import Lanes, difference, flat, midpoint, paired, with_multiplier
+from seqlift.deeplift.program import is_followed
 from seqlift.deeplift.registry import register
 from seqlift.deeplift.slope import is_near_zero, slope
 
@@ -163,7 +164,10 @@ def _relu_slope(value: Lanes, after: Lanes) -> Tensor:
     tiny = torch.finfo(y_sequence.dtype).tiny  # at x = x₀ = 0 the multiplier is 0
     sizes = Lanes(value.sequence.abs() + tiny, value.reference.detach().abs())
     size_sequence, size_reference = paired(sizes)
-    multiplier = (y_sequence + y_reference).div_(size_reference.add_(size_sequence))
+    if is_followed():  # a compiler makes one pass of it
+        multiplier = (y_sequence + y_reference) / (size_reference + size_sequence)
+    else:
+        multiplier = (y_sequence + y_reference).div_(size_reference.add_(size_sequence))
     return flat(multiplier, value.reference)
 
 
