@@ -193,7 +193,8 @@ _running = stack(
         type=click.Choice(["float32", "float64", "bfloat16", "tf32"]),
         default="float32",
         show_default=True,
-        help="Of the model's arithmetic; bfloat16 is for convolutions, tf32 for CUDA devices.",
+        help="Of the model's arithmetic; bfloat16 is for convolutions, and pays on GPUs and CPUs "
+        "with AMX; tf32 is for CUDA devices.",
     ),
     click.option(
         "--compile",
