@@ -8,6 +8,7 @@ from seqlift.deeplift.rules import convolution as module
 from seqlift.deeplift.rules.convolution import convolution, differentiable_convolution
 from seqlift.deeplift.rules.winograd import convolve_winograd, takes_winograd
 from seqlift.deeplift.runner import has_compiler
+from seqlift.explain import Explainer
 
 
 def case(n_in, n_out, width, length, dtype=torch.float64):
@@ -112,3 +113,33 @@ def test_positions_are_computed_together_where_a_register_would_be_half_empty():
     assert module._is_narrow(torch.zeros(4, 64, 21)), "the way back to the bases"
     assert not module._is_narrow(torch.zeros(64, 4, 21))
     assert not module._is_narrow(torch.zeros(4, 64, 1)), "nothing to share"
+
+
+class Dilated(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv1d(4, 32, 7, padding=3)
+        self.others = torch.nn.ModuleList(
+            torch.nn.Conv1d(32, 32, 3, padding=d, dilation=d) for d in (2, 4)
+        )
+        self.last = torch.nn.Linear(32, 1)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        for layer in self.others:
+            x = x + torch.relu(layer(x))
+        return self.last(x.mean(2))
+
+
+@needs_compiler
+def test_compiled_scores_are_those_of_the_rules_in_float64():
+    torch.manual_seed(0)
+    model = Dilated().eval()
+    one_hot = torch.nn.functional.one_hot(torch.randint(4, (2, 60)), 4).transpose(1, 2).byte()
+    references = torch.stack([one_hot.roll(7, 2), one_hot.flip(2)], 1)
+    found, expected = (
+        Explainer(model, length=60, device="cpu", **options).contribute(one_hot, references)
+        for options in ({"compile": "on"}, {"compile": "off", "precision": "float64"})
+    )
+    error = (found.hypothetical - expected.hypothetical).abs().max()
+    assert 0 < error < 1e-5 * expected.hypothetical.abs().max()
