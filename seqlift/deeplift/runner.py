@@ -28,11 +28,12 @@ __all__ = ["COMPILE", "Runner"]
 
 COMPILE = ("auto", "on", "off")
 
-# What compiling costs on two cores (the networks of workflows/benchmark 40 to 100 s), what it costs
-# where torch has kept it, and what it saves of the time of a batch (there a third or more).
-COMPILE_SECONDS = 60.0
-LOAD_SECONDS = 10.0
-SAVED = 1 / 3
+# What compiling costs on two cores (the networks of workflows/benchmark 25 to 50 s, wider ones
+# more), what it costs where torch has kept it, and what it saves of the time of a batch (there half
+# or more, except where convolutions are all the work).
+COMPILE_SECONDS = 50.0
+LOAD_SECONDS = 8.0
+SAVED = 0.4
 
 
 class Runner:
