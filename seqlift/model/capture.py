@@ -87,12 +87,15 @@ class Captured(NamedTuple):
         Positions that the model takes; None if it takes any.
     dtype : torch.dtype
         Of the model's weights.
+    layout : str
+        That of the model's own input, see `seqlift.model.form.LAYOUTS`.
     """
 
     graph: fx.GraphModule
     outputs: tuple[str, ...]
     length: int | None
     dtype: torch.dtype
+    layout: str = PLAIN
 
 
 def capture(
@@ -120,7 +123,7 @@ def capture(
         If the model takes no sequence, or a fixed number of rows.
     """
     with quiet(), recurrence_whole():
-        program = _plain_program(model, length, form or InputForm())
+        program, layout = _plain_program(model, length, form or InputForm())
         found = sequence_input(taken_by(program), InputForm())
         program = _decompose(program)
         module = program.module(check_guards=False)
@@ -129,7 +132,7 @@ def capture(
         _tidy(graph.graph)
     outputs = _output_names(program)
     fixed = found.length if isinstance(found.length, int) else length
-    return Captured(graph, outputs, fixed, _weights_dtype(program))
+    return Captured(graph, outputs, fixed, _weights_dtype(program), layout)
 
 
 def export(
@@ -140,22 +143,23 @@ def export(
     Parameters and errors are those of `capture`. Nothing is decomposed.
     """
     with quiet():
-        return _plain_program(model, length, form or InputForm())
+        return _plain_program(model, length, form or InputForm())[0]
 
 
 def _plain_program(
     model: nn.Module | ExportedProgram, length: int | None, form: InputForm
-) -> ExportedProgram:
+) -> tuple[ExportedProgram, str]:
+    """Return a program that takes a sequence alone, and the layout that the model itself takes."""
     if not isinstance(model, ExportedProgram | Imported):
         return _export_module(model, length, form)
     found = sequence_input(taken_by(model), form)
     _require_length(found.length, length)
     fixed = found.length if isinstance(found.length, int) else length
     if isinstance(model, Imported):
-        return _export_imported(model, form, found, fixed)
+        return _export_imported(model, form, found, fixed), found.layout
     _require_rows_and_length(model, found, length)
     arranged = arrange_program(model, form, found)
-    return model if arranged is None else _export(arranged, fixed)
+    return model if arranged is None else _export(arranged, fixed), found.layout
 
 
 def _export_imported(
@@ -173,15 +177,18 @@ def _export_imported(
         ) from error
 
 
-def _export_module(model: nn.Module, length: int | None, form: InputForm) -> ExportedProgram:
+def _export_module(
+    model: nn.Module, length: int | None, form: InputForm
+) -> tuple[ExportedProgram, str]:
     """Export a module in the layout that is said, or else in the first one in which it runs."""
+    layout = form.layout or PLAIN
     try:
-        return _export(arrange_module(model, form.layout or PLAIN, form), length)
+        return _export(arrange_module(model, layout, form), length), layout
     except CaptureError:
-        layout = None if form.layout is not None else _running_layout(model, length or 1, form)
-        if layout in (None, PLAIN):
+        found = None if form.layout is not None else _running_layout(model, length or 1, form)
+        if found in (None, PLAIN):
             raise
-    return _export(arrange_module(model, str(layout), form), length)
+    return _export(arrange_module(model, found, form), length), found
 
 
 def _running_layout(model: nn.Module, length: int, form: InputForm) -> str | None:

@@ -1,6 +1,7 @@
 """Every form of model and every kind of target through the command line, on a FASTA."""
 
 import importlib.util
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -181,7 +182,55 @@ def test_an_evaluation_of_both_strands_is_refused(here):
 
 def test_options_of_the_input(here):
     one_hot = write_sequences(Path("s.fa"), SHORT)
-    score("out", *FORMS["state dict"], "--bases", "TGCA", "--layout", "N4L")
+    score("out", *FORMS["state dict"], "--bases", "tgca", "--layout", "N4L")
     with h5py.File("out.h5") as file:
         expected = here(torch.from_numpy(one_hot[:, ::-1].copy()))[:, 0].detach().numpy()
         np.testing.assert_allclose(file["quality/prediction"], expected, atol=1e-6)
+        assert (file.attrs["layout"], file.attrs["bases"]) == ("N4L", "TGCA")
+
+
+LAID = """
+from torch import nn
+
+
+class ChannelsLast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(4, 2, 5)
+
+    def forward(self, x):
+        return self.conv(x.transpose(1, 2)).relu().sum(2)
+
+
+class Scaled(ChannelsLast):
+    def forward(self, x, scale):
+        return super().forward(x) * scale.reshape(-1, 1)
+"""
+
+
+@pytest.mark.parametrize("form", ["module", "program", "with an input"])
+def test_the_layout_that_was_found_is_recorded_and_shown(tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    Path("laid.py").write_text(LAID)
+    write_sequences(Path("s.fa"), SHORT)
+    kind = "Scaled" if form == "with an input" else "ChannelsLast"
+    space: dict = {}
+    exec(LAID, space)
+    model = space[kind]()
+    torch.save(model.state_dict(), "laid.pt")
+    given = ["-m", f"laid.py:{kind}", "-w", "laid.pt", "--length", SHORT]
+    inputs = ["--input", "scale=2:1"] if kind == "Scaled" else []
+    if form == "program":
+        batch = ({0: torch.export.Dim("batch")},)
+        program = torch.export.export(model, (torch.zeros(2, SHORT, 4),), dynamic_shapes=batch)
+        torch.export.save(program, "laid.pt2")
+        given = ["-m", "laid.pt2"]
+    score("out", *given, *inputs)
+    expected = ("NL4", "ACGT", "scale=2:1" if inputs else "")
+    with h5py.File("out.h5") as file:
+        assert tuple(file.attrs[name] for name in ("layout", "bases", "inputs")) == expected
+    settings = json.loads(Path("out.json").read_text())["settings"]
+    assert tuple(settings[name] for name in ("layout", "bases", "inputs")) == expected
+    run = run_cli("inspect", given[1], *given[2:], *inputs)
+    assert run.status == 0, run.stderr
+    assert "# layout: NL4\n# bases: ACGT\n" in run.stdout
