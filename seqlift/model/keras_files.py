@@ -88,6 +88,11 @@ def load_keras(path: Path, custom_layers: Mapping[str, str]) -> Imported:
             model = _load(keras, path, config, own, old)
     except Exception as error:  # Keras raises many kinds
         raise ModelLoadError(f"{path} cannot be loaded by Keras: {_reason(error)}") from error
+    if not getattr(model, "inputs", None):
+        raise ModelLoadError(
+            f"{path} does not say the shape of its input; build the model, as in "
+            "model.build((None, 2114, 4)), and save it again"
+        )
     if is_hdf5(path):
         as_of_old(keras, model, path)
     require_even_padding(keras, model, path)

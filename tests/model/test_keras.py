@@ -366,6 +366,16 @@ def test_files_that_are_no_models(keras, tmp_path):
     assert "less.h5 cannot be loaded by Keras: " in refusal(tmp_path / "less.h5")
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_model_that_was_never_built(keras, tmp_path, ending):
+    keras.Sequential([keras.layers.Conv1D(3, 5)]).save(tmp_path / f"model{ending}")
+    assert refusal(tmp_path / f"model{ending}") == (
+        f"{tmp_path}/model{ending} does not say the shape of its input; build the model, as in "
+        "model.build((None, 2114, 4)), and save it again"
+    )
+
+
 def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
     path = MMSPLICE / "Donor.h5"
