@@ -166,15 +166,26 @@ def _export_imported(
     model: Imported, form: InputForm, found: SequenceInput, length: int | None
 ) -> ExportedProgram:
     """Export a model of another library; what it says of its rows may be of its example alone."""
+    cause = None
     try:
-        return _export(arrange_imported(model, form, found), length)
+        program = _export(arrange_imported(model, form, found), length)
+        if not isinstance(found.rows, int) or _has_rows(program):
+            return program
     except CaptureError as error:
         if not isinstance(found.rows, int):
             raise
-        raise ShapeError(
-            f"the model takes exactly {found.rows} sequences at a time; save it again with a batch "
-            "of any size (in torch.onnx.export: dynamic_shapes, or dynamic_axes)"
-        ) from error
+        cause = error
+    raise ShapeError(
+        f"the model takes exactly {found.rows} sequences at a time; save it again with a batch "
+        "of any size (in torch.onnx.export: dynamic_shapes, or dynamic_axes)"
+    ) from cause
+
+
+def _has_rows(program: ExportedProgram) -> bool:
+    """Say whether any output has as many rows as there are sequences."""
+    outputs = program.graph_signature.user_outputs
+    values = [n.meta.get("val") for n in program.graph.nodes if n.name in outputs]
+    return any(isinstance(v, Tensor) and not isinstance([*v.shape, 0][0], int) for v in values)
 
 
 def _export_module(
