@@ -224,44 +224,6 @@ def test_no_name_of_a_pickle_is_called(here, content):
     assert Path("code-ran").exists()  # so this test could have failed
 
 
-class Planting(nn.Module):
-    """Writes a file by torch's own operators, when it is loaded."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.zeros(1)
-
-    def forward(self, x):
-        return x + self.weight
-
-    @torch.jit.export
-    def __getstate__(self):
-        return self.weight, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[torch.Tensor, bool]):
-        planted = torch.from_file("code-ran", True, 4, dtype=torch.uint8)
-        self.weight = state[0] + 0 * planted.sum()
-        self.training = state[1]
-
-
-class Writing(nn.Module):
-    def forward(self, x):
-        return x + torch.from_file("code-ran", True, 4, dtype=torch.float32).sum()
-
-
-@pytest.mark.parametrize("kind", [Planting, Writing])
-def test_torchscript_writes_nothing(here, kind):
-    script(kind(), "bad.pt", trace=False)
-    Path("code-ran").unlink(missing_ok=True)
-    assert "which could do more than arithmetic, such as writing files" in refusal("bad.pt")
-    assert not Path("code-ran").exists()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.load("bad.pt")(torch.zeros(1))
-    assert Path("code-ran").exists()  # so this test could have failed
-
-
 def test_a_pickle_of_old_neither_writes_a_patch_nor_changes_torch(here):
     """Torch writes what it takes for the source of a module beside it, if it is asked to."""
 
