@@ -101,9 +101,11 @@ def test_torchscript_with_conditions_loops_and_lists(tmp_path, trace):
 
 
 def test_damaged_torchscript(net, tmp_path):
-    path = Path(script(net, tmp_path / "net.pt", trace=True))
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"aten", b"atem").replace(b"torch.", b"tarch."))
+    script(net, tmp_path / "net.pt", trace=True)
+    path = tmp_path / "bad.pt"
+    with zipfile.ZipFile(tmp_path / "net.pt") as whole, zipfile.ZipFile(path, "w") as bad:
+        for member in whole.namelist():
+            bad.writestr(member, whole.read(member).replace(b"torch.", b"tarch."))
     assert refusal(path).startswith(f"{path} cannot be read as TorchScript: ")
 
 
