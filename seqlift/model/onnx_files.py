@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import fx
+from torch import Tensor, fx, nn
 
 from seqlift.errors import ModelLoadError
 from seqlift.model.arranging import Imported
@@ -62,7 +62,20 @@ def load_onnx(path: Path) -> Imported:
         ) from error
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: _shape(value) for value in model.graph.input if value.name not in weights}
-    return Imported(module.eval(), inputs, lambda module, values: module(*values))
+    return Imported(module.eval(), inputs, _Call([value.name for value in model.graph.output]))
+
+
+class _Call:
+    """Calls a converted model; several outputs are a dict by name, where they have names."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = [] if any(name.isdecimal() for name in names) else names
+
+    def __call__(self, module: nn.Module, values: list[Tensor]) -> Any:  # noqa: ANN401
+        found = module(*values)
+        if isinstance(found, (list, tuple)) and self._names:
+            return dict(zip(self._names, found, strict=True))
+        return found
 
 
 def _folded(model: Any) -> Any:  # noqa: ANN401

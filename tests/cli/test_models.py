@@ -16,7 +16,12 @@ from seqlift.members import STRANDS
 from seqlift.model.architectures.bpnet import BPNet
 from seqlift.model.form import LAYOUTS
 from seqlift.model.options import ModelOptions
-from tests.model.test_architectures import small_bpnet, train
+from tests.model.test_architectures import (
+    small_bpnet,
+    small_chrombpnet,
+    train,
+    write_layers,
+)
 from tests.model.test_formats import onnx_file, script
 from tests.model.user_code import Net
 from tests.tiny import run_cli
@@ -94,12 +99,19 @@ def here(tmp_path, monkeypatch):
     """A folder with one network in several forms."""
     import shutil
 
+    from safetensors.torch import save_file
+
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(3)
     net = Net().eval()
     source = Path(__file__).parents[1] / "model" / "user_code.py"
     shutil.copy(source, "nets.py")
     torch.save(net.state_dict(), "net.pt")
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, "net.safetensors")
+    batch = ({0: torch.export.Dim("batch")},)
+    torch.export.save(
+        torch.export.export(net, (torch.zeros(2, 4, SHORT),), dynamic_shapes=batch), "net.pt2"
+    )
     torch.save({"state_dict": {f"model.{k}": v for k, v in net.state_dict().items()}}, "net.ckpt")
     torch.save(net, "pickled.pt")
     script(net, "script.pt", trace=True)
@@ -109,6 +121,8 @@ def here(tmp_path, monkeypatch):
 
 
 FORMS = {
+    "program": ("-m", "net.pt2"),
+    "safetensors": ("-m", "nets:Net", "-w", "net.safetensors"),
     "state dict": ("-m", "nets:Net", "-w", "net.pt"),
     "checkpoint": ("-m", "nets:Net", "-w", "net.ckpt"),
     "tensors of a pickle": ("-m", "nets:Net", "-w", "pickled.pt"),
@@ -151,6 +165,49 @@ def test_a_keras_model_with_a_layer_of_its_own(tmp_path, monkeypatch):
     with h5py.File("out.h5") as file:
         assert file["projected_shap/seq"].shape == (3, 4, 53)
         assert file.attrs["removed_activation"] == "sigmoid"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_keras_model_of_two_heads(tmp_path, monkeypatch, ending):
+    if importlib.util.find_spec("keras") is None:
+        pytest.skip("the extra keras is not installed")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    one_hot = write_sequences(Path("s.fa"), SHORT)
+    layers = keras.layers
+    start = keras.Input((SHORT, 4))
+    x = layers.Conv1D(3, 5, activation="relu")(start)
+    profile = layers.Flatten(name="logits_profile_predictions")(layers.Conv1D(1, 3)(x))
+    counts = layers.Dense(1, name="logcount_predictions")(layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(start, [profile, counts])
+    model.save(f"model{ending}")
+    score("out", "-m", f"model{ending}", "--target", "counts", "--target", "profile")
+    found = [v.detach().numpy() for v in model(one_hot.transpose(0, 2, 1), training=False)]
+    for target, expected in (("profile", weighted(found[0])), ("counts", found[1][:, 0])):
+        with h5py.File(f"out.{target}.h5") as file:
+            np.testing.assert_allclose(file["quality/prediction"], expected, atol=1e-5)
+
+
+def test_the_authors_file_of_chrombpnet(tmp_path, monkeypatch):
+    """With its bias model; counts are the logarithm of the sum of both parts' exponentials."""
+    monkeypatch.chdir(tmp_path)
+    one_hot = write_sequences(Path("s.fa"), LENGTH)
+    torch.manual_seed(4)
+    model = small_chrombpnet().eval()
+    with h5py.File("whole.h5", "w") as file:
+        for part, prefix in (("accessibility", "wo_bias_bpnet_"), ("bias", "")):
+            write_layers(file, getattr(model, part), prefix, nested=part)
+    given = ["--length", LENGTH, "--target", "counts", "--target", "profile"]
+    score("out", "-m", "chrombpnet", "-w", "whole.h5", *given)
+    parts = [p(torch.from_numpy(one_hot))["counts"] for p in (model.accessibility, model.bias)]
+    counts = sum(torch.exp(p) for p in parts).log()[:, 0].detach().numpy()
+    profile = model(torch.from_numpy(one_hot))["profile"].detach().numpy()
+    for target, expected in (("profile", weighted(profile)), ("counts", counts)):
+        with h5py.File(f"out.{target}.h5") as file:
+            np.testing.assert_allclose(file["quality/prediction"], expected, atol=1e-5)
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_library():

@@ -99,9 +99,25 @@ def test_bpnet_with_control_tracks_of_zeros(tmp_path):
         torch.testing.assert_close(found, expected)
     sequences, references = with_shuffles(2, 3, LENGTH)
     given = {"references": references, "precision": "float64", "device": "cpu"}
-    found = contributions(loaded, sequences, target="1.counts", **given)
+    found = contributions(loaded, sequences, target="counts", **given)
     expected = contributions(model, sequences, target="1.counts", **given)
     torch.testing.assert_close(found.scores, expected.scores, rtol=1e-6, atol=1e-9)
+
+
+class Heads(Tracks):
+    def forward(self, x):
+        y = super().forward(x)
+        return y[:, :1], y[:, 1:]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_outputs_have_their_names_unless_these_are_numbers(tmp_path, onnx, named):
+    names = {"output_names": ["left", "right"]} if named else {}
+    path = write(Heads().eval(), tmp_path / "net.onnx", dynamic_axes={"x": {0: "rows"}}, **names)
+    own = [value.name for value in onnx.load(path).graph.output]
+    assert all(name.isdecimal() for name in own) != named, own
+    expected = ("left", "right") if named else ("0", "1")
+    assert capture(load_model(path).model).outputs == expected
 
 
 class OnnxShape(nn.Module):
