@@ -146,6 +146,8 @@ def _facts(loaded: LoadedModel, captured: Captured) -> dict[str, str]:
         "parameters": f"{_count(loaded.model):,}",
         "weights": str(captured.dtype).removeprefix("torch."),
         "input": f"(batch, 4, {captured.length})",
+        "layout": captured.layout,
+        "bases": loaded.form.bases.upper(),
         **_taken(loaded),
     }
     for name, leaf in zip(captured.outputs, leaves, strict=True):

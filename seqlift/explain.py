@@ -112,6 +112,8 @@ class Explainer:
     n_models, n_strands : int
     targets, removed_activations, definitions : tuple of str
         See `TargetedModel`.
+    layouts : tuple of str
+        Of the models' own inputs, see `seqlift.model.form.LAYOUTS`.
     length : int or None
     dtype : torch.dtype
     device : torch.device
@@ -155,9 +157,9 @@ class Explainer:
         if self.device.type == "cpu":
             keep_freed_memory()
         targets = [target] if isinstance(target, (int, str)) else target
-        models = as_models(model)
+        models = [as_captured(one, length) for one in as_models(model)]
         self.members = make_members(
-            [as_captured(one, length) for one in models],
+            models,
             targets,
             strands,
             swapped or {},
@@ -172,6 +174,7 @@ class Explainer:
         self.targets = self.model.targets
         self.removed_activations = self.model.removed_activations
         self.definitions = self.model.definitions
+        self.layouts = tuple(one.layout for one in models)
         self.length = self.model.length
         self.dtype = self.model.dtype
         self.batch_size = batch_size or self._default_batch_size()

@@ -15,6 +15,7 @@ from seqlift.deeplift.interpreter import Multipliers
 from seqlift.deeplift.methods import MethodOptions
 from seqlift.errors import ShapeError, UsageError
 from seqlift.model.capture import Captured
+from seqlift.model.targets import select_target
 from seqlift.targeted import TargetedModel
 
 __all__ = ["STRANDS", "Member", "make_members"]
@@ -95,24 +96,28 @@ def make_members(
     if swapped and strands != "both":
         raise UsageError("targets are swapped on the reverse strand; say --strands both as well")
     pairs = {**swapped, **{value: key for key, value in swapped.items()}}
-    is_symmetric = not pairs and not any("position" in str(target) for target in targets)
     members = []
     for model in models:
-        forward = other = TargetedModel(model, targets, **options)
+        forward = TargetedModel(model, targets, **options)
         members.append(Member(forward, is_reverse=False))
         if strands == "both":
-            if not is_symmetric:
-                other = TargetedModel(model, targets, mirrored=True, swapped=pairs, **options)
-            members.append(Member(other, is_reverse=True))
-            _require_swapped(pairs, forward, other)
+            members.append(Member(_on_reverse(model, forward, pairs, options), is_reverse=True))
     return members
 
 
-def _require_swapped(
-    pairs: Mapping[str, str], forward: TargetedModel, other: TargetedModel
-) -> None:
-    if pairs and forward.definitions == other.definitions:
+def _on_reverse(
+    model: Captured, forward: TargetedModel, pairs: Mapping[str, str], options: Mapping[str, Any]
+) -> TargetedModel:
+    """Return what is explained on the reverse strand, which may be the same."""
+    how: dict[str, Any] = {"mirrored": True, "swapped": pairs}
+    targets, activation = forward.targets, options["activation"]
+    definitions = [select_target(model, t, activation, **how).definition for t in targets]
+    if list(forward.definitions) != definitions:
+        return TargetedModel(model, targets, **how, **options)
+    changing = [one for one, other in pairs.items() if one != other]
+    if changing:
         raise UsageError(
-            f"none of the targets has {' or '.join(pairs)}, which are to change places; expected "
-            "--swap-targets A=B with parts of a --target"
+            f"none of the targets has {' or '.join(changing)}, which are to change places; "
+            "expected --swap-targets A=B with parts of a --target"
         )
+    return forward

@@ -84,7 +84,7 @@ def run(
         state.timed("check_input")
         schemes = _open_schemes(plan, source, explainers, counted.n_rows)
         state.timed("prepare_references")
-        attributes = _attributes(plan, models, devices) | provenance
+        attributes = _attributes(plan, models, explainers, devices) | provenance
         attributes |= {"input_digest": counted.digest} | _shard_attributes(plan, counted)
         journal = stack.enter_context(_open_journal(plan, attributes, schemes, rows))
         files = plan.files(state.counts["scored"])
@@ -164,7 +164,10 @@ def _open_schemes(
 
 
 def _attributes(
-    plan: Plan, models: list[LoadedModel], devices: list[torch.device]
+    plan: Plan,
+    models: list[LoadedModel],
+    explainers: list[Explainer],
+    devices: list[torch.device],
 ) -> dict[str, Any]:
     """Return what every scores file says about how it was made; schemes add what is theirs."""
     return {
@@ -174,6 +177,9 @@ def _attributes(
         "model": ",".join(model.source for model in models),
         "model_digest": ",".join(model.digest for model in models),
         "n_models": len(models),
+        "layout": ",".join(explainers[0].layouts),
+        "bases": plan.bases.upper(),
+        "inputs": ",".join(plan.inputs),
         "strands": plan.strands,
         "swapped": ",".join(plan.swapped),
         "stranded": plan.stranded,

@@ -14,7 +14,7 @@ from seqlift.deeplift.footprint import bytes_a_pair
 from seqlift.deeplift.interpreter import Multipliers, multipliers_each
 from seqlift.deeplift.methods import METHODS, MethodOptions
 from seqlift.deeplift.rulesets import Assignment, assign, lowered
-from seqlift.errors import UnsupportedOperatorError, UsageError
+from seqlift.errors import ShapeError, UnsupportedOperatorError, UsageError
 from seqlift.model.capture import Captured, capture
 from seqlift.model.load import LoadedModel
 from seqlift.model.passes import join, optimise
@@ -126,9 +126,14 @@ class TargetedModel:
         generator = torch.Generator().manual_seed(0)
         letters = torch.randint(0, 4, (3, self.length or 1), generator=generator)
         rows = self.placed(nn.functional.one_hot(letters, 4).transpose(1, 2).contiguous())
-        with torch.no_grad(), tensor_float(False):
-            together = _as_columns(graph(rows))
-            alone = torch.cat([_as_columns(graph(row)) for row in torch.split(rows, 1)])
+        try:
+            with torch.no_grad(), tensor_float(False):
+                together = _as_columns(graph(rows))
+                alone = torch.cat([_as_columns(graph(row)) for row in torch.split(rows, 1)])
+        except IndexError as error:  # of an embedding
+            raise ShapeError(
+                f"the model looks up what is not there ({error}); is an --input of it too large?"
+            ) from error
         differs = (together - alone).abs() > 1e-3 * together.abs().amax(0)
         if bool(together.isfinite().all() & differs.any()):
             raise UnsupportedOperatorError(

@@ -11,7 +11,7 @@ from torch import nn
 
 from seqlift import contributions, load_model
 from seqlift.ensembles import of_members
-from seqlift.errors import ShapeError, UsageError
+from seqlift.errors import ShapeError, TargetError, UsageError
 from seqlift.explain import Explainer
 from seqlift.model.capture import capture
 from seqlift.sequence.onehot import reverse_complement
@@ -146,6 +146,45 @@ def test_both_strands_are_the_mean_with_the_reverse_complement(target, there, sw
     np.testing.assert_allclose(asymmetry, apart, rtol=1e-10)
 
 
+class OneChannel(Strands):
+    """A profile of one channel, the same as a row, and two tasks with an axis too many."""
+
+    def forward(self, x):
+        x = torch.tanh(self.conv(x))
+        profile = self.profile(x)[:, :1]
+        tasks = self.dense(x.mean(2)).unsqueeze(2)
+        return {"profile": profile, "row_profile": profile.squeeze(1), "tasks": tasks}
+
+
+@pytest.mark.parametrize(
+    ("target", "there", "swapped"),
+    [
+        ("profile.3", f"profile.{LENGTH - 4}", {}),
+        ("row_profile.0", f"row_profile.{LENGTH - 1}", {}),
+        ("mean:profile.3,profile.5", f"mean:profile.{LENGTH - 4},profile.{LENGTH - 6}", {}),
+        ("profile.3-profile.9", f"profile.{LENGTH - 4}-profile.{LENGTH - 10}", {}),
+        ("tasks.1", "tasks.1", {"tasks.1": "tasks.1"}),
+        ("tasks.1", "tasks.2", {"tasks.1": "tasks.2"}),
+        ("tasks.position:0", "tasks.position:2", {}),
+    ],
+)
+def test_an_index_of_a_profile_is_a_position_on_both_strands(target, there, swapped):
+    model = model_of(1, OneChannel)
+    one_hot, references = with_shuffles(3, 4, LENGTH)
+    found = scored(model, target, one_hot, references, strands="both", swapped=swapped)
+    forward, reverse = both_by_hand(model, target, there, one_hot, references)
+    close(found.scores, (forward.scores + reverse.scores.flip(1, 2)) / 2)
+
+
+def test_an_index_that_may_be_a_task_or_a_position_is_refused():
+    with pytest.raises(TargetError) as caught:
+        explainer(model_of(1, OneChannel), "mean:tasks.0,tasks.1", strands="both")
+    assert str(caught.value) == (
+        "target tasks.0 on both strands: output tasks of shape (batch, 3, 1) may be a profile; say "
+        "tasks.position:0 if that is a position, or --swap-targets tasks.0=tasks.0 if it is a task"
+    )
+
+
 def test_a_model_of_both_strands_has_no_asymmetry():
     """The demo's network takes the reverse complement through the same layers."""
     model = load_model(DEMO / "ctcf-p73.pt2")
@@ -225,6 +264,64 @@ def test_both_strands_and_their_asymmetry_are_written(folder, monkeypatch):
     assert (asymmetry <= 1).all()
     summary = json.loads((folder / "strands.json").read_text())["targets"]["0"]
     assert summary["strand_asymmetry_median"] == pytest.approx(float(np.median(asymmetry)))
+
+
+SWAPS = {  # of the profile p and the tasks t: at the sequence, and at its reverse complement
+    "tasks.0": (lambda p, t: t[:, 0], lambda p, t: t[:, 2]),
+    "mean:tasks.0,tasks.1": (
+        lambda p, t: (t[:, 0] + t[:, 1]) / 2,
+        lambda p, t: (t[:, 2] + t[:, 1]) / 2,
+    ),
+    "sum:tasks.0..1": (lambda p, t: t[:, 0] + t[:, 1], lambda p, t: t[:, 2] + t[:, 1]),
+    "tasks.0-tasks.2": (lambda p, t: t[:, 0] - t[:, 2], lambda p, t: t[:, 2] - t[:, 0]),
+    "0.position:3": (lambda p, t: p[:, 0, 3], lambda p, t: p[:, 1, LENGTH - 4]),
+    "profile.0.position:3-profile.1.position:5": (
+        lambda p, t: p[:, 0, 3] - p[:, 1, 5],
+        lambda p, t: p[:, 1, LENGTH - 4] - p[:, 0, LENGTH - 6],
+    ),
+    "mean:profile.0.positions:3-4,tasks.1": (
+        lambda p, t: (p[:, 0, 3] + p[:, 0, 4] + t[:, 1]) / 2,
+        lambda p, t: (p[:, 1, LENGTH - 4] + p[:, 1, LENGTH - 5] + t[:, 1]) / 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("target", SWAPS)
+def test_heads_are_swapped_inside_targets(folder, monkeypatch, target):
+    torch.manual_seed(1)
+    model = Strands().eval()
+    torch.save(model.state_dict(), folder / "strands.pt")
+    given = ["-m", "tests.test_ensembles:Strands", "-w", "strands.pt", "--length", f"{LENGTH}"]
+    swaps = ["tasks.0=tasks.2", "profile.0=profile.1", "0=1"]
+    found = score(
+        folder, monkeypatch, "swapped", *given, "--strands", "both", "--target", target,
+        *[word for swap in swaps for word in ("--swap-targets", swap)],
+    )  # fmt: skip
+    one_hot = found["raw/seq"][()].astype(np.float32)
+    turned_over = one_hot[:, ::-1, ::-1].copy()
+    ahead, behind = (
+        read(*(v.detach().numpy() for v in model(torch.from_numpy(x)).values()))
+        for read, x in zip(SWAPS[target], (one_hot, turned_over), strict=True)
+    )
+    prediction = found["quality/prediction"][()]
+    np.testing.assert_allclose(prediction, (ahead + behind) / 2, atol=1e-6)
+    total = found["projected_shap/seq"][()].sum((1, 2))
+    np.testing.assert_allclose(total, found["quality/delta"][()].mean(1), atol=1e-5)
+    assert found.attrs["swapped"] == ",".join(swaps)
+
+
+def test_an_index_that_may_be_either_is_one_line(folder, monkeypatch):
+    torch.manual_seed(1)
+    torch.save(OneChannel().state_dict(), folder / "one.pt")
+    given = ["-m", "tests.test_ensembles:OneChannel", "-w", "one.pt", "--length", LENGTH]
+    monkeypatch.chdir(folder)
+    run = run_cli("score", *given, "-g", "genome.fa", "-r", "regions.bed", "-o", "x", "-d", "cpu",
+                  "--strands", "both", "--target", "tasks.1")  # fmt: skip
+    assert (run.status, run.stderr.count("\n")) == (1, 1)
+    assert run.stderr.startswith("seqlift: error: target tasks.1 on both strands: output tasks of ")
+    found = score(folder, monkeypatch, "one", *map(str, given), "--strands", "both",
+                  "--target", "tasks.1", "--swap-targets", "tasks.1=tasks.1")  # fmt: skip
+    assert found["quality/strand_asymmetry"].shape == (5,)
 
 
 def test_regions_on_the_minus_strand_are_read_as_their_reverse_complement(folder, monkeypatch):

@@ -95,7 +95,8 @@ _explanation = stack(
         type=click.Choice(["forward", "both"]),
         default="forward",
         show_default=True,
-        help="both averages with the scores of the reverse complement.",
+        help="both averages with the scores of the reverse complement, whose positions are counted "
+        "from the other end; an index is a position in outputs named profile.",
     ),
     click.option(
         "--swap-targets",

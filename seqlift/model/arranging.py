@@ -151,6 +151,7 @@ def arrange_program(
     taken = taken_by(program)
     if len(taken) == 1 and found.layout == PLAIN and form.has_plain_bases:
         return None
+    _require_whole(taken, form)
     spec = program.call_spec.in_spec
     assert spec is not None
 
@@ -170,6 +171,7 @@ def arrange_imported(model: Imported, form: InputForm, found: SequenceInput) -> 
         If an input beside the sequence has another shape than is given.
     """
     taken = taken_by(model)
+    _require_whole(taken, form)
 
     def call(model: nn.Module, x: Tensor) -> Any:  # noqa: ANN401
         return model(*_all_inputs(taken, form, found, x))
@@ -246,6 +248,15 @@ def _arguments(model: nn.Module) -> tuple[dict[str, Any], bool]:
     parameters = list(inspect.signature(model.forward).parameters.values())
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return {p.name: p.default for p in named}, any(p.kind == p.VAR_KEYWORD for p in parameters)
+
+
+def _require_whole(taken: Mapping[str, Any], form: InputForm) -> None:
+    """Refuse fractions for an input of whole numbers, such as an index."""
+    for name, constant in form.constants.items():
+        dtype = getattr(taken.get(name), "dtype", None)
+        if dtype is not None and not dtype.is_floating_point and not constant.is_whole:
+            found = constant.values.flatten().tolist()
+            raise ShapeError(f"the input {name} takes whole numbers; found {found[0]:g}")
 
 
 def _require_named(form: InputForm, names: Sequence[str]) -> None:

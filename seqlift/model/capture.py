@@ -7,11 +7,9 @@ the user's model is left as it was.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,16 +31,14 @@ from seqlift.model.arranging import (
     sequence_input,
     taken_by,
 )
-from seqlift.model.form import LAYOUTS, PLAIN, InputForm
+from seqlift.model.form import PLAIN, InputForm
 from seqlift.model.quiet import first_line, quiet
 from seqlift.model.recurrence import recurrence_whole
+from seqlift.model.trying import as_evaluated, example, running_layout, with_indices
 
 __all__ = ["Captured", "capture", "export", "fixed_length", "predict"]
 
-BASES = 4
 NOT_THE_USERS = (Path(torch.__file__).parent, Path(__file__).parents[1])
-# Two rows are the smallest batch that torch.export does not take for a constant.
-EXAMPLE_ROWS = 2
 
 
 def _rrelu(
@@ -87,12 +83,15 @@ class Captured(NamedTuple):
         Positions that the model takes; None if it takes any.
     dtype : torch.dtype
         Of the model's weights.
+    layout : str
+        That of the model's own input, see `seqlift.model.form.LAYOUTS`.
     """
 
     graph: fx.GraphModule
     outputs: tuple[str, ...]
     length: int | None
     dtype: torch.dtype
+    layout: str = PLAIN
 
 
 def capture(
@@ -120,7 +119,7 @@ def capture(
         If the model takes no sequence, or a fixed number of rows.
     """
     with quiet(), recurrence_whole():
-        program = _plain_program(model, length, form or InputForm())
+        program, layout = _plain_program(model, length, form or InputForm())
         found = sequence_input(taken_by(program), InputForm())
         program = _decompose(program)
         module = program.module(check_guards=False)
@@ -129,7 +128,7 @@ def capture(
         _tidy(graph.graph)
     outputs = _output_names(program)
     fixed = found.length if isinstance(found.length, int) else length
-    return Captured(graph, outputs, fixed, _weights_dtype(program))
+    return Captured(graph, outputs, fixed, _weights_dtype(program), layout)
 
 
 def export(
@@ -140,75 +139,64 @@ def export(
     Parameters and errors are those of `capture`. Nothing is decomposed.
     """
     with quiet():
-        return _plain_program(model, length, form or InputForm())
+        return _plain_program(model, length, form or InputForm())[0]
 
 
 def _plain_program(
     model: nn.Module | ExportedProgram, length: int | None, form: InputForm
-) -> ExportedProgram:
+) -> tuple[ExportedProgram, str]:
+    """Return a program that takes a sequence alone, and the layout that the model itself takes."""
     if not isinstance(model, ExportedProgram | Imported):
         return _export_module(model, length, form)
     found = sequence_input(taken_by(model), form)
     _require_length(found.length, length)
     fixed = found.length if isinstance(found.length, int) else length
     if isinstance(model, Imported):
-        return _export_imported(model, form, found, fixed)
+        return _export_imported(model, form, found, fixed), found.layout
     _require_rows_and_length(model, found, length)
     arranged = arrange_program(model, form, found)
-    return model if arranged is None else _export(arranged, fixed)
+    return model if arranged is None else _export(arranged, fixed), found.layout
 
 
 def _export_imported(
     model: Imported, form: InputForm, found: SequenceInput, length: int | None
 ) -> ExportedProgram:
     """Export a model of another library; what it says of its rows may be of its example alone."""
+    cause = None
     try:
-        return _export(arrange_imported(model, form, found), length)
+        program = _export(arrange_imported(model, form, found), length)
+        if not isinstance(found.rows, int) or _has_rows(program):
+            return program
     except CaptureError as error:
         if not isinstance(found.rows, int):
             raise
-        raise ShapeError(
-            f"the model takes exactly {found.rows} sequences at a time; save it again with a batch "
-            "of any size (in torch.onnx.export: dynamic_shapes, or dynamic_axes)"
-        ) from error
+        cause = error
+    raise ShapeError(
+        f"the model takes exactly {found.rows} sequences at a time; save it again with a batch "
+        "of any size (in torch.onnx.export: dynamic_shapes, or dynamic_axes)"
+    ) from cause
 
 
-def _export_module(model: nn.Module, length: int | None, form: InputForm) -> ExportedProgram:
+def _has_rows(program: ExportedProgram) -> bool:
+    """Say whether any output has as many rows as there are sequences."""
+    outputs = program.graph_signature.user_outputs
+    values = [n.meta.get("val") for n in program.graph.nodes if n.name in outputs]
+    return any(isinstance(v, Tensor) and not isinstance([*v.shape, 0][0], int) for v in values)
+
+
+def _export_module(
+    model: nn.Module, length: int | None, form: InputForm
+) -> tuple[ExportedProgram, str]:
     """Export a module in the layout that is said, or else in the first one in which it runs."""
+    form = with_indices(model, length or 1, form)
+    layout = form.layout or PLAIN
     try:
-        return _export(arrange_module(model, form.layout or PLAIN, form), length)
+        return _export(arrange_module(model, layout, form), length), layout
     except CaptureError:
-        layout = None if form.layout is not None else _running_layout(model, length or 1, form)
-        if layout in (None, PLAIN):
+        found = None if form.layout is not None else running_layout(model, length or 1, form)
+        if found in (None, PLAIN):
             raise
-    return _export(arrange_module(model, str(layout), form), length)
-
-
-def _running_layout(model: nn.Module, length: int, form: InputForm) -> str | None:
-    """Return the layout in which a module runs; None for none.
-
-    Raises
-    ------
-    ShapeError
-        If there are several and the plain one is not among them.
-    """
-    example = _example(model, length)
-    found = []
-    for layout in LAYOUTS:
-        arranged = arrange_module(model, layout, form)
-        with contextlib.suppress(Exception), torch.no_grad(), _as_evaluated(arranged):
-            arranged(example)
-            found.append(layout)
-        if found == [PLAIN]:  # which goes before all others
-            break
-    if len(found) > 1:
-        raise ShapeError(f"the model runs as {' and as '.join(found)}; say which with --layout")
-    return next(iter(found), None)
-
-
-def _example(model: nn.Module, length: int) -> Tensor:
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    return torch.zeros(EXAMPLE_ROWS, BASES, length, dtype=like.dtype, device=like.device)
+    return _export(arrange_module(model, found, form), length), found
 
 
 def predict(
@@ -230,14 +218,15 @@ def predict(
     form = form or InputForm()
     with quiet():
         plain = _plain_module(model, x.shape[2], form)
-        with torch.no_grad(), _as_evaluated(plain):
+        with torch.no_grad(), as_evaluated(plain):
             found = plain(x)
     return [leaf for leaf in pytree.tree_leaves(found) if isinstance(leaf, Tensor)]
 
 
 def _plain_module(model: nn.Module | ExportedProgram, length: int, form: InputForm) -> nn.Module:
     if not isinstance(model, ExportedProgram | Imported):
-        layout = form.layout or _running_layout(model, length, form) or PLAIN
+        form = with_indices(model, length, form)
+        layout = form.layout or running_layout(model, length, form) or PLAIN
         return arrange_module(model, layout, form)
     found = sequence_input(taken_by(model), form)
     if isinstance(model, Imported):
@@ -245,29 +234,13 @@ def _plain_module(model: nn.Module | ExportedProgram, length: int, form: InputFo
     return arrange_program(model, form, found) or model.module(check_guards=False)
 
 
-@contextlib.contextmanager
-def _as_evaluated(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, and back exactly as it was."""
-    flags = {module: module.training for module in model.modules()}
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # fused attention has no parts to give rules to
-    for module in flags:
-        module.training = False  # model.eval() may be overridden, or forbidden
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-        for module, flag in flags.items():
-            module.training = flag
-
-
 def _export(model: nn.Module, length: int | None) -> ExportedProgram:
     if length is None:
         raise ShapeError("the model does not say how many positions it takes; give the length")
     rows = ({0: Dim.DYNAMIC},)
-    with _as_evaluated(model):
+    with as_evaluated(model):
         try:
-            return torch.export.export(model, (_example(model, length),), dynamic_shapes=rows)
+            return torch.export.export(model, (example(model, length),), dynamic_shapes=rows)
         except Exception as error:  # torch raises many kinds; all mean the same here
             raise _not_followed(error) from error
 

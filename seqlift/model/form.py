@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,11 @@ class Constant:
     values: Tensor
     shape: tuple[int, ...] | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all numbers are whole."""
+        return bool((self.values == self.values.round()).all())
+
     def rows(self, n: Any, shape: tuple[int, ...], like: Tensor) -> Tensor:  # noqa: ANN401
         """Return the input for n rows, on the device of `like`."""
         values = self.values.to(like.device)
@@ -101,6 +106,14 @@ class InputForm:
             )
         if sorted(self.bases.upper()) != sorted(BASES):
             raise UsageError(f"the bases {self.bases!r} are no order of A, C, G and T")
+
+    def with_indices(self) -> InputForm:
+        """Return the form with whole numbers that are given alone as integers."""
+        constants = {
+            name: replace(c, values=c.values.long()) if not c.shape and c.is_whole else c
+            for name, c in self.constants.items()
+        }
+        return replace(self, constants=constants)
 
     @property
     def has_plain_bases(self) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-__all__ = ["find_risk", "normalised", "one_dimensional_layers"]
+__all__ = ["find_risk", "layers_by_name", "normalised"]
 
 # Modules of Keras whose functions and classes a config may name.
 MODULES = {
@@ -44,6 +44,7 @@ VALUES |= {"function", "DTypePolicy", "FloatDTypePolicy", "Policy"}
 
 CLASSES = {
     "AtrousConvolution1D": "Conv1D",
+    "AtrousConvolution2D": "Conv2D",
     "Convolution1D": "Conv1D",
     "Convolution2D": "Conv2D",
 }
@@ -59,11 +60,17 @@ KEYS = {
     "subsample": "strides",
     "subsample_length": "strides",
 }
+# The layers that took the place of the modes of one.
+MERGES = {
+    "ave": "Average", "concat": "Concatenate", "max": "Maximum", "mul": "Multiply", "sum": "Add",
+}  # fmt: skip
+RECURRENT = ("Bidirectional", "GRU", "LSTM", "SimpleRNN")
 # Of training, or of Keras 1 alone.
 LEFT_OUT = {
-    "W_constraint", "W_regularizer", "activity_regularizer", "b_constraint", "b_regularizer",
-    "beta_init", "gamma_init", "init", "inner_init", "input_dim", "input_dtype", "input_length",
-    "weights",
+    "U_regularizer", "W_constraint", "W_regularizer", "activity_regularizer", "b_constraint",
+    "b_regularizer", "beta_init", "consume_less", "dropout_U", "dropout_W", "forget_bias_init",
+    "gamma_init", "init",
+    "inner_init", "input_dim", "input_dtype", "input_length", "weights",
 }  # fmt: skip
 TRAINING = ("_initializer", "_regularizer", "_constraint")
 
@@ -139,9 +146,11 @@ def normalised(config: dict[str, Any]) -> dict[str, Any]:
 def _layer(layer: dict[str, Any]) -> dict[str, Any]:
     name = CLASSES.get(layer["class_name"], layer["class_name"])
     config = dict(layer.get("config") or {})
+    if name == "Merge" and config.get("mode_type") == "raw" and config.get("mode") in MERGES:
+        return layer | _merge(config)
     if "nb_row" in config:
         config["kernel_size"] = [config.pop("nb_row"), config.pop("nb_col")]
-    if name == "Dropout" and "p" in config:
+    if "Dropout" in name and "p" in config:
         config["rate"] = config.pop("p")
     if "dim_ordering" in config:
         first = config.pop("dim_ordering") == "th"
@@ -157,7 +166,14 @@ def _layer(layer: dict[str, Any]) -> dict[str, Any]:
     }
     if isinstance(layer.get("config", {}).get("layer"), dict):  # Bidirectional, TimeDistributed
         kept["layer"] = _layer(layer["config"]["layer"])
+        kept["layer"].setdefault("module", "keras.layers")  # without it Keras looks nowhere
     return layer | {"class_name": name, "config": kept}
+
+
+def _merge(config: dict[str, Any]) -> dict[str, Any]:
+    name = MERGES[config["mode"]]
+    axis = {"axis": config.get("concat_axis", -1)} if name == "Concatenate" else {}
+    return {"class_name": name, "config": {"name": config.get("name"), **axis}}
 
 
 def _set_defaults_of_old(name: str, config: dict[str, Any]) -> None:
@@ -180,7 +196,8 @@ def _with_input(
     shape = first.get("batch_input_shape") or built
     if shape is None and first.get("input_dim") is not None:
         shape = [None, first.get("input_length"), first["input_dim"]]
-        shape = shape if "Conv" in found[0]["class_name"] else [None, first["input_dim"]]
+        is_along = "Conv" in found[0]["class_name"] or found[0]["class_name"] in RECURRENT
+        shape = shape if is_along else [None, first["input_dim"]]
     if shape is None:
         return found
     batch_shape = [None, *shape[1:]]
@@ -188,13 +205,14 @@ def _with_input(
     return [{"class_name": "InputLayer", "config": config}, *found]
 
 
-def one_dimensional_layers(config: Any) -> set[str]:
-    """Return the names of the layers whose kernels Keras 1 stored with an axis too many."""
+def layers_by_name(config: Any) -> dict[str, dict[str, Any]]:
+    """Return the layers of a config, those of models and wrappers in it too, by their names."""
     if isinstance(config, list):
-        return set().union(*map(one_dimensional_layers, config)) if config else set()
+        return {name: layer for value in config for name, layer in layers_by_name(value).items()}
     if not isinstance(config, dict):
-        return set()
-    found = one_dimensional_layers(list(config.values()))
-    if config.get("class_name") in ("Convolution1D", "AtrousConvolution1D"):
-        found.add(str((config.get("config") or {}).get("name")))
+        return {}
+    found = layers_by_name(list(config.values()))
+    inner = config.get("config")
+    if "class_name" in config and isinstance(inner, dict):
+        found[str(inner.get("name"))] = config
     return found

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,19 @@ from torch import Tensor, nn
 from seqlift.errors import ModelLoadError, ModelWarning
 from seqlift.model.arranging import Imported
 from seqlift.model.keras_arrays import find_link, modernise_weights
-from seqlift.model.keras_configs import FORBIDDEN, find_risk, normalised, one_dimensional_layers
+from seqlift.model.keras_configs import FORBIDDEN, find_risk, layers_by_name, normalised
+from seqlift.model.keras_old import (
+    LAYER_KEYS,
+    as_of_old,
+    require_even_padding,
+    require_known_options,
+)
 from seqlift.model.quiet import first_line, quiet
 
 __all__ = ["is_hdf5", "is_keras_archive", "load_keras"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 EXTRA = "pip install 'seqlift[keras]'"
-LAYER_KEYS = {"name", "dtype", "trainable", "autocast", "batch_shape"}
 
 
 def is_hdf5(path: Path) -> bool:
@@ -71,29 +76,52 @@ def load_keras(path: Path, custom_layers: Mapping[str, str]) -> Imported:
     _require_own_data(path)
     keras = _import_keras(path)
     own = {name: _find(name, full) for name, full in custom_layers.items()}
-    known = _names(keras) | set(own)
+    try:
+        old, config = _checked(keras, path, config, own)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelLoadError(
+            f"{path} is damaged: its config is none of Keras's ({type(error).__name__}: "
+            f"{first_line(error)})"
+        ) from error
+    try:
+        with quiet(), keras.device("cpu"):
+            model = _load(keras, path, config, own, old)
+    except Exception as error:  # Keras raises many kinds
+        raise ModelLoadError(f"{path} cannot be loaded by Keras: {_reason(error)}") from error
+    if not getattr(model, "inputs", None):
+        raise ModelLoadError(
+            f"{path} does not say the shape of its input; build the model, as in "
+            "model.build((None, 2114, 4)), and save it again"
+        )
+    if is_hdf5(path):
+        as_of_old(keras, model, path)
+    require_even_padding(keras, model, path)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.RNN):
+            layer.unroll = True  # else Keras makes the number of rows a constant
+    names = list(getattr(model, "output_names", None) or [])
+    inputs = {value.name: tuple(value.shape) for value in model.inputs}
+    return Imported(model, inputs, _Call(names))
+
+
+def _checked(
+    keras: Any, path: Path, config: dict[str, Any], own: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the layers of a config by name, and the config as it is loaded."""
     config.pop("compile_config", None)  # of training, and left out by compile=False
-    one_dimensional = one_dimensional_layers(config)
+    old = layers_by_name(config)
     config = normalised(config) if is_hdf5(path) else config
     config = _accepted(config, own)
-    if risk := find_risk(config, known):
+    if risk := find_risk(config, _names(keras) | set(own)):
         raise ModelLoadError(
             f"{path} holds {risk}, which is not loaded: it could run code or read files, or is not "
             "Keras's own. "
             "Name a layer of the same weights for it, as in --custom-layer "
             "ConvDNA=keras.layers.Conv1D, or give its weights to one of our architectures"
         )
-    try:
-        with quiet(), keras.device("cpu"):
-            model = _load(keras, path, config, own, one_dimensional)
-    except Exception as error:  # Keras raises many kinds
-        raise ModelLoadError(f"{path} cannot be loaded by Keras: {_reason(error)}") from error
     if is_hdf5(path):
-        _as_of_old(keras, model, path)
-    _require_even_padding(keras, model, path)
-    names = list(getattr(model, "output_names", None) or [])
-    inputs = {value.name: tuple(value.shape) for value in model.inputs}
-    return Imported(model, inputs, _Call(names))
+        require_known_options(keras, path, old, layers_by_name(config))
+    return old, config
 
 
 class _Call:
@@ -172,7 +200,7 @@ def _load(
     path: Path,
     config: dict[str, Any],
     own: Mapping[str, Any],
-    one_dimensional: Collection[str],
+    old: Mapping[str, Any],
 ) -> Any:
     """Load a copy that has the config that was checked, whatever else the file is."""
     with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +212,7 @@ def _load(
         shutil.copyfile(path, copy)
         with h5py.File(copy, "r+") as file:
             file.attrs["model_config"] = json.dumps(config)
-            modernise_weights(file, one_dimensional)
+            modernise_weights(file, old)
         return keras.models.load_model(copy, custom_objects=own, compile=False)
 
 
@@ -214,48 +242,6 @@ def _require_own_data(path: Path) -> None:
             f"{path} has {found} in another file, or as a link; save the model again, with all of "
             "its weights in it"
         )
-
-
-def _as_of_old(keras: Any, model: Any, path: Path) -> None:
-    """Give layers of Keras 1 and 2 what was called by the same name then."""
-    with h5py.File(path) as file:
-        version = file.attrs.get("keras_version", b"1")
-        has_backend = "backend" in file.attrs
-    version = version.decode() if isinstance(version, bytes) else str(version)
-    if version.startswith("1") and not has_backend:
-        warnings.warn(
-            f"{path} was written by Keras 1 and does not say whether on TensorFlow or on Theano, "
-            "whose kernels are the other way round; it is read as TensorFlow's",
-            ModelWarning,
-            stacklevel=3,
-        )
-    if version.startswith(("1", "2")):
-        for layer in model._flatten_layers():
-            part = getattr(layer, "cell", layer)  # a recurrent layer shows what its cell has
-            for name in ("activation", "recurrent_activation"):
-                if getattr(part, name, None) is keras.activations.hard_sigmoid:
-                    setattr(part, name, _hard_sigmoid)
-
-
-def _hard_sigmoid(x: Tensor) -> Tensor:
-    """Return what Keras 1 and 2 call so; Keras 3 has another slope."""
-    return (0.2 * x + 0.5).clamp(0, 1)
-
-
-def _require_even_padding(keras: Any, model: Any, path: Path) -> None:
-    """Refuse the one layer that Keras computes otherwise on torch than on TensorFlow."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.AveragePooling1D) and layer.padding == "same":
-            width, stride = layer.pool_size[0], layer.strides[0]
-            length = None
-            with contextlib.suppress(AttributeError, ValueError):  # a layer of several inputs
-                length = layer.input.shape[1]
-            padding = max((-(-length // stride) - 1) * stride + width - length, 0) if length else 1
-            if padding % 2:
-                raise ModelLoadError(
-                    f"{path} has the layer {layer.name}, an average over {width} positions with "
-                    "uneven padding, which Keras computes otherwise on torch than on TensorFlow"
-                )
 
 
 def _accepted(tree: Any, own: Mapping[str, Any]) -> Any:

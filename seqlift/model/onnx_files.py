@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-from torch import fx
+from torch import Tensor, fx, nn
 
 from seqlift.errors import ModelLoadError
 from seqlift.model.arranging import Imported
+from seqlift.model.onnx_sizes import WithSizes
 from seqlift.model.quiet import first_line, quiet
 
 # The newest version of ONNX's operators that the converter knows nearly all of.
 OPERATORS = 17
+# What changed later in types alone, which the converter need not know.
+SAME_SINCE = {
+    "Cast", "Constant", "ConstantOfShape", "Conv", "Dropout", "Elu", "Equal", "Flatten",
+    "GlobalAveragePool", "GlobalMaxPool", "Identity", "MaxPool", "Reshape", "Shape", "Softplus",
+    "Squeeze", "Transpose", "Unsqueeze",
+}  # fmt: skip
 
 __all__ = ["is_onnx", "load_onnx"]
 
@@ -45,7 +50,7 @@ def load_onnx(path: Path) -> Imported:
         with quiet():
             model = onnx.load(path)
             onnx.checker.check_model(model)
-            module = _fix_slices(_convert(_folded(model)))
+            module = WithSizes(_convert(_folded(model)))
     except NotImplementedError as error:
         raise ModelLoadError(
             f"{path} cannot be converted from ONNX: {first_line(error)}; save it with older "
@@ -57,7 +62,20 @@ def load_onnx(path: Path) -> Imported:
         ) from error
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: _shape(value) for value in model.graph.input if value.name not in weights}
-    return Imported(module.eval(), inputs, lambda module, values: module(*values))
+    return Imported(module.eval(), inputs, _Call([value.name for value in model.graph.output]))
+
+
+class _Call:
+    """Calls a converted model; several outputs are a dict by name, where they have names."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = [] if any(name.isdecimal() for name in names) else names
+
+    def __call__(self, module: nn.Module, values: list[Tensor]) -> Any:  # noqa: ANN401
+        found = module(*values)
+        if isinstance(found, (list, tuple)) and self._names:
+            return dict(zip(self._names, found, strict=True))
+        return found
 
 
 def _folded(model: Any) -> Any:  # noqa: ANN401
@@ -70,41 +88,6 @@ def _folded(model: Any) -> Any:  # noqa: ANN401
         return model
 
 
-def _fix_slices(module: fx.GraphModule) -> fx.GraphModule:
-    """Make numbers of the constants in slices, which torch.export takes for anything."""
-    for node in list(module.graph.nodes):
-        layer = module.get_submodule(node.target) if node.op == "call_module" else None
-        if type(layer).__name__ != "OnnxSlice" or node.kwargs:
-            continue
-        x, *constants = node.args
-        if any(constant is not None and constant.op != "get_attr" for constant in constants):
-            continue
-        lists = [c and operator.attrgetter(c.target)(module).tolist() for c in constants]
-        with module.graph.inserting_before(node):
-            node.replace_all_uses_with(_sliced(module.graph, x, *lists))
-        module.graph.erase_node(node)
-    module.recompile()
-    return module
-
-
-def _sliced(
-    graph: fx.Graph,
-    x: fx.Node,
-    starts: list[int],
-    ends: list[int],
-    axes: list[int] | None = None,
-    steps: list[int] | None = None,
-) -> fx.Node:
-    """Slice axis by axis; one backwards is flipped first, which counts from the other end."""
-    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        axis, step = axes[i] if axes else i, steps[i] if steps else 1
-        if step < 0:
-            x = graph.call_function(torch.flip, (x, [axis]))
-            start, end, step = -start - 1, -end - 1, -step
-        x = graph.call_function(torch.ops.aten.slice.Tensor, (x, axis, start, end, step))
-    return x
-
-
 def _convert(model: Any) -> fx.GraphModule:  # noqa: ANN401
     """Convert a model, first to an older version of the operators where theirs are too new."""
     import onnx2torch
@@ -113,10 +96,31 @@ def _convert(model: Any) -> fx.GraphModule:  # noqa: ANN401
     try:
         return onnx2torch.convert(model)  # type: ignore[no-any-return]
     except NotImplementedError as error:
-        try:
-            return onnx2torch.convert(convert_version(model, OPERATORS))  # type: ignore[no-any-return]
-        except Exception:  # the first error says what is missing
-            raise error from None
+        for older in (lambda: convert_version(model, OPERATORS), lambda: _as_older(model)):
+            with contextlib.suppress(Exception):  # the first error says what is missing
+                return onnx2torch.convert(older())  # type: ignore[no-any-return]
+        raise error from None
+
+
+def _as_older(model: Any) -> Any:  # noqa: ANN401
+    """Return a model with the operators of `OPERATORS`, where onnx's own converter gives up."""
+    import onnx
+
+    (version,) = (own.version for own in model.opset_import if own.domain in ("", "ai.onnx"))
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    older = onnx.ModelProto()
+    older.CopyFrom(model)
+    for node in older.graph.node:
+        if onnx.defs.get_schema(node.op_type, version, node.domain).since_version <= OPERATORS:
+            continue
+        if node.op_type.startswith("Reduce") and len(node.input) == 2:
+            axes = onnx.numpy_helper.to_array(weights[node.input.pop()]).tolist()
+            node.attribute.append(onnx.helper.make_attribute("axes", axes))
+        elif node.op_type not in SAME_SINCE:
+            raise NotImplementedError(f"{node.op_type} of version {version}")
+    del older.opset_import[:]
+    older.opset_import.append(onnx.helper.make_opsetid("", OPERATORS))
+    return older
 
 
 def _import(path: Path) -> ModuleType:

@@ -76,11 +76,21 @@ class Readout(NamedTuple):
             return self.channel in (None, 0)
         return self.channel is not None and self.channel < min(wide)
 
-    def mirrored(self, sizes: Sequence[int]) -> Readout:
-        """Return what reads the same positions of the reverse complement."""
+    def mirrored(self, sizes: Sequence[int], *, is_profile: bool = False) -> Readout:
+        """Return what reads the same positions of the reverse complement.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Of the output behind the row axis.
+        is_profile : bool
+            Whether an index is a position.
+        """
+        last = max(sizes, default=1)
+        if self.kind == "index" and is_profile:
+            return self._replace(channel=last - 1 - (self.channel or 0))
         if self.kind != "positions":
             return self
-        last = max(sizes)
         return self._replace(first=last - self.end, end=last - self.first)
 
     def define(self, output: str) -> str:

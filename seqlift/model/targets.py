@@ -70,10 +70,11 @@ class Targeted(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """One number a sequence of one output."""
+    """One number a sequence of one output; whether the user says what it is on each strand."""
 
     output: int
     readout: Readout
+    is_said: bool = False
 
 
 class _Term(NamedTuple):
@@ -102,7 +103,8 @@ def select_target(
     activation : str
         "auto" explains the logit below a final sigmoid or softmax, "keep" the output as it is.
     mirrored : bool
-        Count positions from the other end, as the reverse complement has them.
+        Count positions from the other end, as the reverse complement has them. A number is a
+        position in an output with "profile" in its name, and a task in a row of numbers.
     swapped : mapping of str to str or None
         Outputs, or numbers of them, to take instead of others.
 
@@ -113,7 +115,8 @@ def select_target(
     Raises
     ------
     TargetError
-        If the target does not name one number a sequence; the message lists what there is.
+        If the target does not name one number a sequence; the message lists what there is. If it
+        is to be mirrored and is a number that may be a task or a position.
     UsageError
         If `activation` is neither.
     """
@@ -146,11 +149,26 @@ def select_target(
 
 
 def _mirrored(term: _Term, outputs: _Outputs) -> _Term:
-    columns = [
-        column._replace(readout=column.readout.mirrored(outputs.sizes(column.output) or []))
-        for column in term.columns
-    ]
-    return term._replace(columns=columns)
+    return term._replace(columns=[_mirrored_column(column, outputs) for column in term.columns])
+
+
+def _mirrored_column(column: _Column, outputs: _Outputs) -> _Column:
+    """Turn a column's positions around; a number may be a task or a position."""
+    sizes, readout = outputs.sizes(column.output) or [], column.readout
+    if readout.kind != "index" or column.is_said:
+        return column._replace(readout=readout.mirrored(sizes))
+    name = outputs.names[column.output]
+    if "profile" in name.lower():
+        return column._replace(readout=readout.mirrored(sizes, is_profile=True))
+    if len(sizes) > 1 and max(sizes) > 1:
+        prefix = "" if len(outputs.names) == 1 else f"{name}."
+        index = f"{prefix}{readout.channel}"
+        raise TargetError(
+            f"target {index} on both strands: {_kind(name, outputs.leaves[column.output])} may be "
+            f"a profile; say {prefix}position:{readout.channel} if that is a position, or "
+            f"--swap-targets {index}={index} if it is a task"
+        )
+    return column
 
 
 def _add_term(term: _Term, leaves: list[Any]) -> fx.Node:
@@ -162,7 +180,7 @@ def _add_term(term: _Term, leaves: list[Any]) -> fx.Node:
 
 def _define(term: _Term, outputs: _Outputs, removed: dict[int, str]) -> str:
     found = []
-    for output, readout in term.columns:
+    for output, readout, _ in term.columns:
         name = "the output" if len(outputs.names) == 1 else f"output {outputs.names[output]}"
         below = f" before the {removed[output]}" if removed[output] else ""
         found.append(readout.define(f"{name}{below}"))
@@ -253,6 +271,7 @@ def _term(outputs: _Outputs, text: str) -> _Term | None:
 
 def _column(outputs: _Outputs, text: str) -> _Column | None:
     """Find what a word such as `profile`, `logits.3` or `2.position:500` names."""
+    is_said = text in outputs.swapped
     text = outputs.instead_of(text)
     for output, name in enumerate(outputs.names):
         sizes = outputs.sizes(output)
@@ -262,13 +281,14 @@ def _column(outputs: _Outputs, text: str) -> _Column | None:
         if text == name and torch.Size(sizes).numel() == 1 and not _is_index_alone(outputs, text):
             return _Column(output, Readout("index", 0))
         if text.startswith(f"{name}.") and readout is not None and readout.fits(sizes):
-            return _Column(output, readout)
+            return _Column(output, readout, is_said)
     readout = parse_readout(text)
     meant = [] if readout is None else outputs.meant_by(readout)
     if readout is None or len(meant) != 1:
         return None
     sizes = outputs.sizes(meant[0])
-    return None if sizes is None or not readout.fits(sizes) else _Column(meant[0], readout)
+    fits = sizes is not None and readout.fits(sizes)
+    return _Column(meant[0], readout, is_said) if fits else None
 
 
 def _is_index_alone(outputs: _Outputs, text: str) -> bool:

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from seqlift.errors import ModelLoadError
 from seqlift.model.archive import find_risk
+from seqlift.model.damage import require_whole
 from seqlift.model.factory import importing_from
 from seqlift.model.quiet import first_line, quiet
 from seqlift.model.torchscript import load_script
@@ -45,6 +46,7 @@ def load_zip(path: Path, allow_pickle: bool) -> tuple[nn.Module | ExportedProgra
     ModelLoadError
     """
     members = _members(path)
+    require_whole(path)
     if any(name.endswith("/constants.pkl") for name in members):
         return load_script(path), "TorchScript"
     if any(name.endswith("/data.pkl") and name.count("/") == 1 for name in members):

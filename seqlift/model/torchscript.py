@@ -12,7 +12,6 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from seqlift.errors import CaptureError, ModelLoadError
 from seqlift.model.quiet import first_line, quiet
+from seqlift.model.script_risks import find_risk_of_loading, find_risky_operator
 
 __all__ = ["Script", "load_script"]
 
@@ -95,13 +95,6 @@ ON_VALUES: dict[str, Callable[[list[Any]], Any]] = {
 }
 
 EMPTY = inspect.Parameter.empty
-
-# What runs while a script is loaded, what reads or writes files, and operators of other libraries.
-WITH_FILES = ("from_file", "save", "load")
-RISKY = re.compile(
-    r"__[gs]etstate__|\bfrom_file\b|\btorch[\s\\]*\.[\s\\]*(?:save|load|classes)\b"
-    r"|\bops[\s\\]*\.[\s\\]*(?!aten\b|prim\b)\w+"
-)
 
 
 class Script(nn.Module):
@@ -214,7 +207,7 @@ def _call(node: Any, kind: str, inputs: list[Any]) -> Any:
     schema = None if node.schema() == "(no schema)" else torch._C.parse_schema(node.schema())
     space, _, name = kind.partition("::")
     packet = getattr(getattr(torch.ops, space), name, None)
-    if schema is None or packet is None or name in WITH_FILES or space not in ("aten", "prim"):
+    if schema is None or packet is None or space not in ("aten", "prim"):
         raise CaptureError(f"the TorchScript operator {kind} cannot be followed")
     overload = getattr(packet, schema.overload_name or "default")
     given = dict(zip((argument.name for argument in schema.arguments), inputs, strict=True))
@@ -231,26 +224,6 @@ def _leaves(values: list[Any]) -> list[Any]:
     return [leaf for value in values for leaf in (value if isinstance(value, list) else [value])]
 
 
-def find_risk(path: Path) -> str:
-    """Say what in a TorchScript file could do more than arithmetic when it is loaded or followed.
-
-    Torch runs a script's ``__setstate__`` when it loads it, and some of its operators read and
-    write files.
-
-    Returns
-    -------
-    str
-        The first such thing, or an empty string.
-    """
-    reader = torch._C.PyTorchFileReader(str(path))
-    for name in reader.get_all_records():
-        code = reader.get_record(name).decode("utf-8", "replace") if name.endswith(".py") else ""
-        found = RISKY.search(code)
-        if found:
-            return found[0]
-    return ""
-
-
 def load_script(path: Path) -> Script:
     """Load a TorchScript file.
 
@@ -260,11 +233,13 @@ def load_script(path: Path) -> Script:
         If it is damaged, could do more than arithmetic, or holds what cannot be frozen.
     """
     try:
-        risk = find_risk(path)
+        risk = find_risk_of_loading(path)
+        if not risk:
+            with quiet():
+                script = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            risk = find_risky_operator(script.inlined_graph)
     except Exception as error:  # torch raises many kinds
-        raise ModelLoadError(
-            f"{path} cannot be read as TorchScript: {first_line(error)}"
-        ) from error
+        raise _unreadable(path, error) from error
     if risk:
         raise ModelLoadError(
             f"{path} is TorchScript with {risk!r}, which could do more than arithmetic, such as "
@@ -272,8 +247,10 @@ def load_script(path: Path) -> Script:
         )
     try:
         with quiet():
-            return Script(torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
+            return Script(script)
     except Exception as error:  # torch raises many kinds; all mean the same here
-        raise ModelLoadError(
-            f"{path} cannot be read as TorchScript: {first_line(error)}"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ModelLoadError:
+    return ModelLoadError(f"{path} cannot be read as TorchScript: {first_line(error)}")

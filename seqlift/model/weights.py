@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from seqlift.errors import ModelLoadError
+from seqlift.model.damage import require_whole
 from seqlift.model.inert import numbers_of_modules, read_inert, tensors_of_modules
 from seqlift.model.quiet import first_line, quiet
 
@@ -90,6 +91,7 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
         raise ModelLoadError(f"{path} does not exist; expected a file of weights")
     if is_safetensors(path):
         return _read_safetensors(path)
+    require_whole(path)
     found = _read_safely(path)
     weights = _state_dict_in(found)
     if weights is None:

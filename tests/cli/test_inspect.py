@@ -38,6 +38,8 @@ def test_a_covered_model(originals):
         "parameters": f"{n_parameters}",
         "weights": "float32",
         "input": f"(batch, 4, {LENGTH})",
+        "layout": "N4L",
+        "bases": "ACGT",
         "output 0": "(batch, 3)",
         "rules": "rescale",
         "covered": "yes",

@@ -1,6 +1,7 @@
 """Every form of model and every kind of target through the command line, on a FASTA."""
 
 import importlib.util
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +16,12 @@ from seqlift.members import STRANDS
 from seqlift.model.architectures.bpnet import BPNet
 from seqlift.model.form import LAYOUTS
 from seqlift.model.options import ModelOptions
-from tests.model.test_architectures import small_bpnet, train
+from tests.model.test_architectures import (
+    small_bpnet,
+    small_chrombpnet,
+    train,
+    write_layers,
+)
 from tests.model.test_formats import onnx_file, script
 from tests.model.user_code import Net
 from tests.tiny import run_cli
@@ -93,12 +99,19 @@ def here(tmp_path, monkeypatch):
     """A folder with one network in several forms."""
     import shutil
 
+    from safetensors.torch import save_file
+
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(3)
     net = Net().eval()
     source = Path(__file__).parents[1] / "model" / "user_code.py"
     shutil.copy(source, "nets.py")
     torch.save(net.state_dict(), "net.pt")
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, "net.safetensors")
+    batch = ({0: torch.export.Dim("batch")},)
+    torch.export.save(
+        torch.export.export(net, (torch.zeros(2, 4, SHORT),), dynamic_shapes=batch), "net.pt2"
+    )
     torch.save({"state_dict": {f"model.{k}": v for k, v in net.state_dict().items()}}, "net.ckpt")
     torch.save(net, "pickled.pt")
     script(net, "script.pt", trace=True)
@@ -108,6 +121,8 @@ def here(tmp_path, monkeypatch):
 
 
 FORMS = {
+    "program": ("-m", "net.pt2"),
+    "safetensors": ("-m", "nets:Net", "-w", "net.safetensors"),
     "state dict": ("-m", "nets:Net", "-w", "net.pt"),
     "checkpoint": ("-m", "nets:Net", "-w", "net.ckpt"),
     "tensors of a pickle": ("-m", "nets:Net", "-w", "pickled.pt"),
@@ -152,6 +167,49 @@ def test_a_keras_model_with_a_layer_of_its_own(tmp_path, monkeypatch):
         assert file.attrs["removed_activation"] == "sigmoid"
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_keras_model_of_two_heads(tmp_path, monkeypatch, ending):
+    if importlib.util.find_spec("keras") is None:
+        pytest.skip("the extra keras is not installed")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    one_hot = write_sequences(Path("s.fa"), SHORT)
+    layers = keras.layers
+    start = keras.Input((SHORT, 4))
+    x = layers.Conv1D(3, 5, activation="relu")(start)
+    profile = layers.Flatten(name="logits_profile_predictions")(layers.Conv1D(1, 3)(x))
+    counts = layers.Dense(1, name="logcount_predictions")(layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(start, [profile, counts])
+    model.save(f"model{ending}")
+    score("out", "-m", f"model{ending}", "--target", "counts", "--target", "profile")
+    found = [v.detach().numpy() for v in model(one_hot.transpose(0, 2, 1), training=False)]
+    for target, expected in (("profile", weighted(found[0])), ("counts", found[1][:, 0])):
+        with h5py.File(f"out.{target}.h5") as file:
+            np.testing.assert_allclose(file["quality/prediction"], expected, atol=1e-5)
+
+
+def test_the_authors_file_of_chrombpnet(tmp_path, monkeypatch):
+    """With its bias model; counts are the logarithm of the sum of both parts' exponentials."""
+    monkeypatch.chdir(tmp_path)
+    one_hot = write_sequences(Path("s.fa"), LENGTH)
+    torch.manual_seed(4)
+    model = small_chrombpnet().eval()
+    with h5py.File("whole.h5", "w") as file:
+        for part, prefix in (("accessibility", "wo_bias_bpnet_"), ("bias", "")):
+            write_layers(file, getattr(model, part), prefix, nested=part)
+    given = ["--length", LENGTH, "--target", "counts", "--target", "profile"]
+    score("out", "-m", "chrombpnet", "-w", "whole.h5", *given)
+    parts = [p(torch.from_numpy(one_hot))["counts"] for p in (model.accessibility, model.bias)]
+    counts = sum(torch.exp(p) for p in parts).log()[:, 0].detach().numpy()
+    profile = model(torch.from_numpy(one_hot))["profile"].detach().numpy()
+    for target, expected in (("profile", weighted(profile)), ("counts", counts)):
+        with h5py.File(f"out.{target}.h5") as file:
+            np.testing.assert_allclose(file["quality/prediction"], expected, atol=1e-5)
+
+
 def test_the_choices_of_the_command_line_are_those_of_the_library():
     assert options.LAYOUTS == tuple(LAYOUTS)
     assert set(options.MODEL_OPTION_NAMES) == {field.name for field in fields(ModelOptions)}
@@ -181,7 +239,55 @@ def test_an_evaluation_of_both_strands_is_refused(here):
 
 def test_options_of_the_input(here):
     one_hot = write_sequences(Path("s.fa"), SHORT)
-    score("out", *FORMS["state dict"], "--bases", "TGCA", "--layout", "N4L")
+    score("out", *FORMS["state dict"], "--bases", "tgca", "--layout", "N4L")
     with h5py.File("out.h5") as file:
         expected = here(torch.from_numpy(one_hot[:, ::-1].copy()))[:, 0].detach().numpy()
         np.testing.assert_allclose(file["quality/prediction"], expected, atol=1e-6)
+        assert (file.attrs["layout"], file.attrs["bases"]) == ("N4L", "TGCA")
+
+
+LAID = """
+from torch import nn
+
+
+class ChannelsLast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(4, 2, 5)
+
+    def forward(self, x):
+        return self.conv(x.transpose(1, 2)).relu().sum(2)
+
+
+class Scaled(ChannelsLast):
+    def forward(self, x, scale):
+        return super().forward(x) * scale.reshape(-1, 1)
+"""
+
+
+@pytest.mark.parametrize("form", ["module", "program", "with an input"])
+def test_the_layout_that_was_found_is_recorded_and_shown(tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    Path("laid.py").write_text(LAID)
+    write_sequences(Path("s.fa"), SHORT)
+    kind = "Scaled" if form == "with an input" else "ChannelsLast"
+    space: dict = {}
+    exec(LAID, space)
+    model = space[kind]()
+    torch.save(model.state_dict(), "laid.pt")
+    given = ["-m", f"laid.py:{kind}", "-w", "laid.pt", "--length", SHORT]
+    inputs = ["--input", "scale=2:1"] if kind == "Scaled" else []
+    if form == "program":
+        batch = ({0: torch.export.Dim("batch")},)
+        program = torch.export.export(model, (torch.zeros(2, SHORT, 4),), dynamic_shapes=batch)
+        torch.export.save(program, "laid.pt2")
+        given = ["-m", "laid.pt2"]
+    score("out", *given, *inputs)
+    expected = ("NL4", "ACGT", "scale=2:1" if inputs else "")
+    with h5py.File("out.h5") as file:
+        assert tuple(file.attrs[name] for name in ("layout", "bases", "inputs")) == expected
+    settings = json.loads(Path("out.json").read_text())["settings"]
+    assert tuple(settings[name] for name in ("layout", "bases", "inputs")) == expected
+    run = run_cli("inspect", given[1], *given[2:], *inputs)
+    assert run.status == 0, run.stderr
+    assert "# layout: NL4\n# bases: ACGT\n" in run.stdout

@@ -7,7 +7,8 @@ from torch import nn
 from torch.export import Dim
 
 from seqlift.errors import CaptureError, ModelLoadError, ShapeError, UsageError
-from seqlift.model.capture import capture, export, fixed_length
+from seqlift.explain import Explainer
+from seqlift.model.capture import capture, export, fixed_length, predict
 from seqlift.model.form import LAYOUTS, InputForm, layout_of, parse_inputs
 from tests.model.user_code import Net
 
@@ -183,6 +184,24 @@ def test_inputs_of_a_module_have_their_shapes_from_the_user(tmp_path, monkeypatc
     model, x = Controlled().eval(), one_hot()
     form = form_of("control=0.5:2x12", "cell=cell.npy", "sequence=sequence")
     torch.testing.assert_close(answers(model, x, form), by_hand(model, x, 0.5, 3))
+
+
+def test_an_index_of_a_module_is_a_whole_number():
+    model, x = Controlled().eval(), one_hot()
+    form = form_of("control=0.5:2x12", "cell=3", "sequence=sequence")
+    torch.testing.assert_close(answers(model, x, form), by_hand(model, x, 0.5, 3))
+    torch.testing.assert_close(predict(model, x, form)[0], by_hand(model, x, 0.5, 3))
+
+
+def test_an_index_that_is_none():
+    model = Controlled().eval()
+    assert refusal(ShapeError, controlled_program(model), None, form_of("cell=2.5")) == (
+        "the input cell takes whole numbers; found 2.5"
+    )
+    form = form_of("control=0.5:2x12", "cell=2.5", "sequence=sequence")
+    assert "scalar types: Long" in refusal(CaptureError, model, LENGTH, form)
+    with pytest.raises(ShapeError, match=r"^the model looks up what is not there \(index out of "):
+        Explainer(capture(controlled_program(model), None, form_of("cell=9")), device="cpu")
 
 
 def test_an_array_is_given_as_it_is(tmp_path, monkeypatch):

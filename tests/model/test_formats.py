@@ -101,9 +101,11 @@ def test_torchscript_with_conditions_loops_and_lists(tmp_path, trace):
 
 
 def test_damaged_torchscript(net, tmp_path):
-    path = Path(script(net, tmp_path / "net.pt", trace=True))
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"aten", b"atem").replace(b"torch.", b"tarch."))
+    script(net, tmp_path / "net.pt", trace=True)
+    path = tmp_path / "bad.pt"
+    with zipfile.ZipFile(tmp_path / "net.pt") as whole, zipfile.ZipFile(path, "w") as bad:
+        for member in whole.namelist():
+            bad.writestr(member, whole.read(member).replace(b"torch.", b"tarch."))
     assert refusal(path).startswith(f"{path} cannot be read as TorchScript: ")
 
 
@@ -221,44 +223,6 @@ def test_no_name_of_a_pickle_is_called(here, content):
     read_inert(Path("bad.pt"))
     assert not Path("code-ran").exists()
     pickle.loads(content)
-    assert Path("code-ran").exists()  # so this test could have failed
-
-
-class Planting(nn.Module):
-    """Writes a file by torch's own operators, when it is loaded."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.zeros(1)
-
-    def forward(self, x):
-        return x + self.weight
-
-    @torch.jit.export
-    def __getstate__(self):
-        return self.weight, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[torch.Tensor, bool]):
-        planted = torch.from_file("code-ran", True, 4, dtype=torch.uint8)
-        self.weight = state[0] + 0 * planted.sum()
-        self.training = state[1]
-
-
-class Writing(nn.Module):
-    def forward(self, x):
-        return x + torch.from_file("code-ran", True, 4, dtype=torch.float32).sum()
-
-
-@pytest.mark.parametrize("kind", [Planting, Writing])
-def test_torchscript_writes_nothing(here, kind):
-    script(kind(), "bad.pt", trace=False)
-    Path("code-ran").unlink(missing_ok=True)
-    assert "which could do more than arithmetic, such as writing files" in refusal("bad.pt")
-    assert not Path("code-ran").exists()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.load("bad.pt")(torch.zeros(1))
     assert Path("code-ran").exists()  # so this test could have failed
 
 

@@ -16,9 +16,10 @@ from seqlift.convert import convert
 from seqlift.errors import ModelLoadError, ModelWarning
 from seqlift.explain import Explainer
 from seqlift.model.capture import capture, fixed_length
-from seqlift.model.keras_configs import find_risk, normalised
+from seqlift.model.keras_configs import find_risk
 from seqlift.model.load import load_model
 from tests.helpers import with_shuffles
+from tests.model.test_keras_old import old_file
 
 MMSPLICE = Path(__file__).parents[1] / "data" / "mmsplice"
 CUSTOM = {"ConvDNA": "keras.layers.Conv1D"}
@@ -180,6 +181,23 @@ def test_several_inputs(keras, tmp_path):
     assert_same(found, [model.predict(rows, verbose=0)])
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["gru", "old-gru", "plain", "both-ways"])
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_recurrent_layers(keras, tmp_path, kind, ending):
+    layers = keras.layers
+    recurrent = {
+        "gru": lambda: layers.GRU(3, dropout=0.2),
+        "old-gru": lambda: layers.GRU(3, reset_after=False),
+        "plain": lambda: layers.SimpleRNN(3),
+        "both-ways": lambda: layers.Bidirectional(layers.LSTM(3)),
+    }[kind]()
+    model = keras.Sequential([keras.Input((9, 4)), recurrent])
+    model.save(tmp_path / f"model{ending}")
+    x = one_hot(3, 9)
+    assert_same(answers(load_model(tmp_path / f"model{ending}"), x), predicted(model, x))
+
+
 # --- Keras 1 and 2 --------------------------------------------------------------------------------
 
 
@@ -246,99 +264,6 @@ def _run(kind, config, arrays, value):
     return functions.get(activation, lambda v: 1 / (1 + np.exp(-v)))(value)
 
 
-def old_file(path, backend: str | None = "tensorflow") -> tuple[np.ndarray, ...]:
-    """Write a model as Keras 1 did: a bare list of layers, old names, kernels of two dimensions."""
-    random = np.random.default_rng(1)
-    kernel, bias = random.normal(size=(5, 4, 6)), random.normal(size=6)
-    dense, dense_bias = random.normal(size=(60, 1)), random.normal(size=1)
-    first = {"name": "c", "nb_filter": 6, "filter_length": 5, "border_mode": "valid",
-             "batch_input_shape": [32, 24, 4], "input_dim": 4, "input_length": 24,
-             "subsample_length": 1, "activation": "relu", "bias": True, "init": "glorot_uniform",
-             "W_regularizer": {"name": "WeightRegularizer", "l1": 0.0, "l2": 0.1},
-             "b_regularizer": None, "W_constraint": None, "trainable": True}  # fmt: skip
-    config = [
-        {"class_name": "Convolution1D", "config": first},
-        {"class_name": "MaxPooling1D", "config": {"name": "m", "pool_length": 2, "stride": 2,
-                                                  "border_mode": "valid"}},
-        {"class_name": "Dropout", "config": {"name": "d", "p": 0.2}},
-        {"class_name": "Flatten", "config": {"name": "f"}},
-        {"class_name": "Dense", "config": {"name": "o", "output_dim": 1, "init": "uniform",
-                                           "activation": "sigmoid", "input_dim": None}},
-    ]  # fmt: skip
-    stored = kernel[::-1] if backend == "theano" else kernel
-    weights = {"c": {"c_W": stored[:, None], "c_b": bias}, "m": {}, "d": {}, "f": {},
-               "o": {"o_W": dense, "o_b": dense_bias}}  # fmt: skip
-    with h5py.File(path, "w") as file:
-        file.attrs["keras_version"] = b"1.2.2"
-        if backend is not None:
-            file.attrs["backend"] = backend
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config})
-        group = file.create_group("model_weights")
-        group.attrs["layer_names"] = [name.encode() for name in weights]
-        for name, arrays in weights.items():
-            own = group.create_group(name)
-            own.attrs["weight_names"] = [key.encode() for key in arrays]
-            for key, value in arrays.items():
-                own[key] = value.astype(np.float32)
-    return kernel, bias, dense, dense_bias
-
-
-@pytest.mark.parametrize("backend", ["tensorflow", "theano"])
-def test_a_file_of_keras_1(keras, tmp_path, backend):
-    kernel, bias, dense, dense_bias = old_file(tmp_path / "old.h5", backend)
-    x = one_hot(3, 24)
-    value = x.transpose(1, 2).double().numpy()
-    value = sum(value[:, k : k + 20] @ kernel[k] for k in range(5)) + bias
-    value = np.maximum(value, 0).reshape(3, 10, 2, 6).max(2).reshape(3, 60)
-    expected = 1 / (1 + np.exp(-(value @ dense + dense_bias)))
-    (found,) = answers(load_model(tmp_path / "old.h5"), x)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_file_of_keras_1_that_does_not_say_whose_kernels_it_has(keras, tmp_path):
-    old_file(tmp_path / "old.h5", None)
-    with pytest.warns(ModelWarning, match="does not say whether on TensorFlow or on Theano"):
-        load_model(tmp_path / "old.h5")
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_hard_sigmoid_of_old_is_another_one(keras, tmp_path):
-    layers = keras.layers
-    model = keras.Sequential(
-        [keras.Input((8, 4)), layers.Flatten(), layers.Dense(3, activation="hard_sigmoid")]
-    )
-    model.save(tmp_path / "new.h5")
-    shutil.copy(tmp_path / "new.h5", tmp_path / "old.h5")
-    with h5py.File(tmp_path / "old.h5", "r+") as file:
-        file.attrs["keras_version"] = "2.2.4"
-    x = one_hot(3, 8)
-    kernel, bias = model.layers[-1].get_weights()
-    z = x.transpose(1, 2).reshape(3, -1).numpy() @ kernel + bias
-    (new,), (old,) = (answers(load_model(tmp_path / f"{name}.h5"), x) for name in ("new", "old"))
-    np.testing.assert_allclose(new, np.clip(z / 6 + 0.5, 0, 1), atol=1e-6)
-    np.testing.assert_allclose(old, np.clip(0.2 * z + 0.5, 0, 1), atol=1e-6)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_gates_of_an_old_lstm(keras, tmp_path):
-    layers = keras.layers
-    lstm = layers.LSTM(2, recurrent_activation="hard_sigmoid")
-    model = keras.Sequential([keras.Input((5, 4)), lstm])
-    model.save(tmp_path / "old.h5")
-    with h5py.File(tmp_path / "old.h5", "r+") as file:
-        file.attrs["keras_version"] = "2.1.6"
-    x = one_hot(3, 5)
-    kernel, recurrent, bias = lstm.get_weights()
-    state = cell = np.zeros((3, 2))
-    for step in x.permute(2, 0, 1).numpy():
-        gates = np.split(step @ kernel + state @ recurrent + bias, 4, axis=1)
-        enter, forget, out = (np.clip(0.2 * gates[i] + 0.5, 0, 1) for i in (0, 1, 3))
-        cell = forget * cell + enter * np.tanh(gates[2])
-        state = out * np.tanh(cell)
-    (found,) = answers(load_model(tmp_path / "old.h5"), x)
-    np.testing.assert_allclose(found, state, atol=1e-6)
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_an_average_with_uneven_padding_is_refused(keras, tmp_path):
     for width, length, name in ((2, 8, "even"), (4, 7, "uneven")):
@@ -361,16 +286,6 @@ def test_a_custom_layer_of_an_archive(keras, tmp_path):
     x = one_hot(2, 8)
     loaded = load_model(tmp_path / "own.model", custom_layers=CUSTOM)
     assert_same(answers(loaded, x), predicted(model, x))
-
-
-def test_old_names_become_those_of_today():
-    old = {"class_name": "AtrousConvolution1D",
-           "config": {"nb_filter": 3, "filter_length": 5, "atrous_rate": 2, "bias": False,
-                      "kernel_initializer": {"class_name": "Zeros", "config": {}}}}  # fmt: skip
-    assert normalised(old) == {
-        "class_name": "Conv1D",
-        "config": {"filters": 3, "kernel_size": 5, "dilation_rate": 2, "use_bias": False},
-    }
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -449,6 +364,16 @@ def test_files_that_are_no_models(keras, tmp_path):
         del file["model_weights/dense1"]
         file.create_group("model_weights/dense1").attrs["weight_names"] = []
     assert "less.h5 cannot be loaded by Keras: " in refusal(tmp_path / "less.h5")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_model_that_was_never_built(keras, tmp_path, ending):
+    keras.Sequential([keras.layers.Conv1D(3, 5)]).save(tmp_path / f"model{ending}")
+    assert refusal(tmp_path / f"model{ending}") == (
+        f"{tmp_path}/model{ending} does not say the shape of its input; build the model, as in "
+        "model.build((None, 2114, 4)), and save it again"
+    )
 
 
 def test_without_the_extra(monkeypatch):

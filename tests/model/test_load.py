@@ -1,6 +1,7 @@
 """Models from files: what loads, what is refused and in which words, and that nothing runs."""
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -230,6 +231,38 @@ def test_weights_that_are_nan_are_named_when_the_model_is_used(here):
 
 # --- files that are no models -------------------------------------------------------------------
 
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("name", ["net.pt", "whole.pt", "net.pt2", "script.pt"])
+def test_a_byte_that_has_changed_is_found(here, net, program, name):
+    """In the weights, where torch does not look for it."""
+    torch.save(net, "whole.pt")
+    shutil.copy(program, "net.pt2")
+    torch.jit.save(torch.jit.trace(net, example()), "script.pt")
+    weight = net.conv.weight.detach().numpy().tobytes()
+    whole = Path(name).read_bytes()
+    assert whole.count(weight) == 1
+    Path("bad.pt").write_bytes(whole.replace(weight, weight[:-1] + b"?"))
+    given = {"weights": "bad.pt"} if name == "net.pt" else {"allow_pickle": True}
+    message = refusal("nets:Net" if name == "net.pt" else "bad.pt", **given)
+    assert message.startswith("bad.pt is damaged, or truncated: ")
+    assert message.endswith(" in it has another checksum than was written; copy it again")
+    Path("bad.pt").write_bytes(whole[:-100])
+    assert refusal("nets:Net", weights="bad.pt").startswith("bad.pt is damaged, or truncated: ")
+
+
+def test_weights_without_checksums(here, net):
+    """As torch writes them if it is told to."""
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(net.state_dict(), "without.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    x = example()
+    loaded = load_model("nets:Net", weights="without.pt")
+    torch.testing.assert_close(loaded.model.eval()(x), net(x))
+
+
 NOT_A_PROGRAM = f"bad.pt2 is not a .pt2 file, or is truncated; {EXPORT_HINT}"
 
 
@@ -310,7 +343,8 @@ def test_pickles_that_are_no_modules_with_leave(here):
     torch.save(Planted(), "object.pt")
     assert refusal("object.pt", allow_pickle=True).startswith("object.pt holds a NoneType")
 
-    whole = Path("object.pt").read_bytes()
+    torch.save(Planted(), "old.pt", _use_new_zipfile_serialization=False)  # without checksums
+    whole = Path("old.pt").read_bytes()
     Path("cut.pt").write_bytes(whole.replace(b"pathlib", b"pathlab"))
     assert refusal("cut.pt", allow_pickle=True) == (
         "cut.pt cannot be unpickled: No module named 'pathlab'"
