@@ -87,19 +87,43 @@ def references_file():
     return given if "." in given or "/" in given else []
 
 
+def placed_files(wildcards, input):
+    """Return the files of a model as the command line takes them, by their names in the configuration.
+
+    They are elsewhere for a job that gets its files from a storage, as on Kubernetes.
+    """
+    return dict(zip(model_files(wildcards), input.files))
+
+
+def placed(model, files):
+    """Return a model, or a factory in a file, with the place of that file."""
+    for file in file_of(model):
+        return files[file] + model.removeprefix(file)
+    return model
+
+
 def model_of(wildcards, input):
     """Return models as the command line takes them, and their weights."""
     models, weights = MODELS[model_name(wildcards)]
-    words = [word for model in models for word in ("--model", model)]
+    files = placed_files(wildcards, input)
+    words = [word for model in models for word in ("--model", placed(model, files))]
     return shlex.join(
-        words + [word for file in weights for word in ("--weights", file)]
+        words + [word for file in weights for word in ("--weights", files[file])]
     )
 
 
 def one_model_of(wildcards, input):
     """Return the first of the models, and of their weights: folds have the same operators."""
     models, weights = MODELS[model_name(wildcards)]
-    return shlex.join([models[0], *(["--weights", weights[0]] if weights else [])])
+    files = placed_files(wildcards, input)
+    words = [word for file in weights[:1] for word in ("--weights", files[file])]
+    return shlex.join([placed(models[0], files), *words])
+
+
+def references_of(wildcards, input):
+    """Return the option for references: a file, or a scheme."""
+    given = input.references if references_file() else config["references"]
+    return shlex.join(["--references", given]) if given else ""
 
 
 def shards_of(wildcards):
@@ -154,7 +178,6 @@ SCORE_OPTIONS = options(
     [
         *["contig_style", "edges", "method", "rules"],
         *[
-            "references",
             "background",
             "n_references",
             "reference_error",
@@ -165,4 +188,9 @@ SCORE_OPTIONS = options(
     ]
 )
 RESULT_OPTIONS = options(["overlap", "logos"])
-ON_GPU = str(config["device"]).startswith("cuda")
+# Without a GPU, none at all: Kubernetes takes 0 for a job that must go to a node with GPUs.
+GPU = (
+    {"gpu": config["resources"]["gpu"]}
+    if str(config["device"]).startswith("cuda")
+    else {}
+)
