@@ -34,7 +34,7 @@ SlurmdLogFile=$folder/slurmd.log
 NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$(free -m | awk '/^Mem:/ { print $2 - 500 }')
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
-    ln -s "$folder/slurm.conf" $conf
+    ln -sf "$folder/slurm.conf" $conf
     slurmctld
     slurmd
     for _ in $(seq 100); do
