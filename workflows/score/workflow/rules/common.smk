@@ -7,6 +7,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 
+def one_line(text):
+    """Return a message in printable letters, cut in the middle where a value is long."""
+    text = "".join(
+        letter if letter.isprintable() else repr(letter)[1:-1] for letter in text
+    )
+    return text if len(text) < 400 else f"{text[:250]} ... {text[-120:]}"
+
+
 def check(config):
     """Fill in the defaults; say what is wrong without the dump of the schema that comes with it."""
     try:
@@ -16,7 +24,9 @@ def check(config):
         if not hasattr(wrong, "json_path"):
             raise
         place = wrong.json_path.removeprefix("$").removeprefix(".") or "at the top"
-        raise WorkflowError(f"configuration, {place}: {wrong.message}") from None
+        raise WorkflowError(
+            one_line(f"configuration, {place}: {wrong.message}")
+        ) from None
 
 
 def listed(value):
