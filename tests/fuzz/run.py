@@ -5,8 +5,7 @@
     python -m tests.fuzz.run bed --seconds 180
 
 Needs the extra `fuzz`. Inputs that reach something new are kept in `--kept`; one that breaks the
-oracle is written to `finding-*` in the current folder. `--minimize` leaves in the corpus what
-reaches most with least.
+oracle is written to `finding-*` in the current folder, and the exit status is not 0.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import atheris
@@ -33,11 +33,12 @@ def main() -> None:
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kept", type=Path, help="a folder; by default nothing is kept")
+    parser.add_argument("--kept", type=Path, help="a folder; by default a temporary one")
     given = parser.parse_args()
-    if given.kept is not None:
-        given.kept.mkdir(parents=True, exist_ok=True)
-    folders = [given.kept] * (given.kept is not None) + [CORPUS / given.target]
+    # libFuzzer writes what it keeps into the first folder, which must not be the corpus.
+    kept = given.kept or Path(tempfile.mkdtemp(prefix="fuzz-kept-"))
+    kept.mkdir(parents=True, exist_ok=True)
+    folders = [kept, CORPUS / given.target]
     arguments = [
         *(str(folder.resolve()) for folder in folders if folder.is_dir()),
         f"-max_total_time={given.seconds}",

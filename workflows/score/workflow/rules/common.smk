@@ -7,6 +7,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 
+def one_line(text):
+    """Return a message in printable letters, cut in the middle where a value is long."""
+    text = "".join(
+        letter if letter.isprintable() else repr(letter)[1:-1] for letter in text
+    )
+    return text if len(text) < 400 else f"{text[:250]} ... {text[-120:]}"
+
+
 def check(config):
     """Fill in the defaults; say what is wrong without the dump of the schema that comes with it."""
     try:
@@ -16,7 +24,9 @@ def check(config):
         if not hasattr(wrong, "json_path"):
             raise
         place = wrong.json_path.removeprefix("$").removeprefix(".") or "at the top"
-        raise WorkflowError(f"configuration, {place}: {wrong.message}") from None
+        raise WorkflowError(
+            one_line(f"configuration, {place}: {wrong.message}")
+        ) from None
 
 
 def listed(value):
@@ -87,19 +97,43 @@ def references_file():
     return given if "." in given or "/" in given else []
 
 
+def placed_files(wildcards, input):
+    """Return the files of a model as the command line takes them, by their names in the configuration.
+
+    They are elsewhere for a job that gets its files from a storage, as on Kubernetes.
+    """
+    return dict(zip(model_files(wildcards), input.files))
+
+
+def placed(model, files):
+    """Return a model, or a factory in a file, with the place of that file."""
+    for file in file_of(model):
+        return files[file] + model.removeprefix(file)
+    return model
+
+
 def model_of(wildcards, input):
     """Return models as the command line takes them, and their weights."""
     models, weights = MODELS[model_name(wildcards)]
-    words = [word for model in models for word in ("--model", model)]
+    files = placed_files(wildcards, input)
+    words = [word for model in models for word in ("--model", placed(model, files))]
     return shlex.join(
-        words + [word for file in weights for word in ("--weights", file)]
+        words + [word for file in weights for word in ("--weights", files[file])]
     )
 
 
 def one_model_of(wildcards, input):
     """Return the first of the models, and of their weights: folds have the same operators."""
     models, weights = MODELS[model_name(wildcards)]
-    return shlex.join([models[0], *(["--weights", weights[0]] if weights else [])])
+    files = placed_files(wildcards, input)
+    words = [word for file in weights[:1] for word in ("--weights", files[file])]
+    return shlex.join([placed(models[0], files), *words])
+
+
+def references_of(wildcards, input):
+    """Return the option for references: a file, or a scheme."""
+    given = input.references if references_file() else config["references"]
+    return shlex.join(["--references", given]) if given else ""
 
 
 def shards_of(wildcards):
@@ -154,7 +188,6 @@ SCORE_OPTIONS = options(
     [
         *["contig_style", "edges", "method", "rules"],
         *[
-            "references",
             "background",
             "n_references",
             "reference_error",
@@ -165,4 +198,9 @@ SCORE_OPTIONS = options(
     ]
 )
 RESULT_OPTIONS = options(["overlap", "logos"])
-ON_GPU = str(config["device"]).startswith("cuda")
+# Without a GPU, none at all: Kubernetes takes 0 for a job that must go to a node with GPUs.
+GPU = (
+    {"gpu": config["resources"]["gpu"]}
+    if str(config["device"]).startswith("cuda")
+    else {}
+)

@@ -39,11 +39,12 @@ if config["shards"] == 1:
             "../envs/seqlift.yaml"
         threads: config["resources"]["threads"]
         resources:
+            **GPU,
             mem_mb=config["resources"]["mem_mb"],
             runtime=config["resources"]["runtime"],
-            gpu=config["resources"]["gpu"] if ON_GPU else 0,
         params:
             model=model_of,
+            references=references_of,
             prefix=prefix_of,
             options=f"{MODEL_OPTIONS} {SCORE_OPTIONS} {RESULT_OPTIONS}",
             extra=config["extra"] or "",
@@ -51,7 +52,7 @@ if config["shards"] == 1:
             "(rm -f {params.prefix:q}.logo*.png"
             " && seqlift score {params.model} --genome {input.genome:q} --fai {input.index:q}/genome.fai"
             " --regions {input.regions:q} --target {wildcards.target:q} --output {params.prefix:q}"
-            " --threads {threads} --resume --force {params.options} {params.extra}"
+            " --threads {threads} --resume --force {params.references} {params.options} {params.extra}"
             " && mkdir -p {output.logos:q} && shopt -s nullglob"
             ' && for logo in {params.prefix:q}.logo*.png; do mv "$logo" {output.logos:q}; done) 2> {log:q}'
 
@@ -77,11 +78,12 @@ else:
             "../envs/seqlift.yaml"
         threads: config["resources"]["threads"]
         resources:
+            **GPU,
             mem_mb=config["resources"]["mem_mb"],
             runtime=config["resources"]["runtime"],
-            gpu=config["resources"]["gpu"] if ON_GPU else 0,
         params:
             model=model_of,
+            references=references_of,
             prefix=prefix_of,
             of=config["shards"],
             options=f"{MODEL_OPTIONS} {SCORE_OPTIONS}",
@@ -90,7 +92,7 @@ else:
             "seqlift score {params.model} --genome {input.genome:q} --fai {input.index:q}/genome.fai"
             " --regions {input.regions:q} --target {wildcards.target:q} --output {params.prefix:q}"
             " --shard {wildcards.shard}/{params.of} --threads {threads} --resume --force"
-            " {params.options} {params.extra} 2> {log:q}"
+            " {params.references} {params.options} {params.extra} 2> {log:q}"
 
     rule merge:
         input:
