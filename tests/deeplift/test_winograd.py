@@ -55,6 +55,18 @@ def test_winograd_of_a_row_depends_on_that_row_alone(threads):
 
 
 @needs_compiler
+@pytest.mark.parametrize(
+    "bias", [torch.tensor([1.5]).expand(32), torch.arange(64.0)[::2]], ids=["expanded", "sliced"]
+)
+def test_winograd_takes_a_bias_of_any_layout(bias):
+    value, weight, _ = (x.float() for x in case(32, 32, 3, 50))
+    found = convolve_winograd(value, weight, bias, 1, 1)
+    assert torch.equal(found, convolve_winograd(value, weight, bias.clone().contiguous(), 1, 1))
+    expected = torch.conv1d(value.double(), weight.double(), bias.double(), padding=1)
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@needs_compiler
 def test_winograd_takes_any_layout_and_nothing_at_all():
     value, weight, bias = (x.float() for x in case(32, 32, 3, 50))
     last = value.transpose(1, 2).contiguous().transpose(1, 2)

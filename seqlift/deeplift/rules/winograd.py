@@ -99,6 +99,7 @@ def _convolve(
     value: Tensor, sums: Tensor, bias: Tensor | None, padding: int, dilation: int
 ) -> Tensor:
     found: Tensor = _of_shape(value, sums, bias, padding, dilation)
+    bias = None if bias is None else bias.contiguous()  # a parameter may be one number, expanded
     tensors = (value.contiguous(), sums.contiguous(), bias, found)
     sizes = (*value.shape, found.shape[2], padding, dilation, torch.get_num_threads())
     _library().seqlift_winograd(

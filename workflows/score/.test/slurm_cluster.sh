@@ -14,13 +14,14 @@ start() {
         exit 1
     fi
     mkdir -p "$folder"/{state,spool} "$(dirname $conf)"
-    # auth/none in place of munge: all daemons are root's, on one machine.
+    # auth/none in place of munge: all daemons are root's, on one machine, and listen to no other.
     cat > "$folder/slurm.conf" <<END
 ClusterName=one
 SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmUser=root
 AuthType=auth/none
 CredType=cred/none
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
