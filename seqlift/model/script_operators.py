@@ -72,7 +72,7 @@ ARRANGING = """
     mT masked_fill masked_scatter masked_select matrix_H meshgrid moveaxis movedim narrow new_empty
     new_full new_ones new_zeros nonzero numpy_T one_hot ones ones_like pad pad_sequence permute rand
     rand_like randint randn randn_like ravel real reflection_pad1d reflection_pad2d reflection_pad3d
-    repeat repeat_interleave replication_pad1d replication_pad2d replication_pad3d 
+    repeat repeat_interleave replication_pad1d replication_pad2d replication_pad3d
     reshape reshape_as roll rot90 scalar_tensor scatter scatter_add scatter_reduce searchsorted
     select slice sort split split_with_sizes squeeze stack stft sum_to_size swapaxes swapdims t take
     take_along_dim tensor tensor_split tile to topk transpose tril triu type_as unbind unflatten
