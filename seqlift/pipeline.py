@@ -140,6 +140,7 @@ def _open_journal(
         name: attributes.get(name)
         for name in (
             "seqlift_version", "torch_version", "model_digest", "genome_digest", "input_digest",
+            "inputs_digest",
         )
     }  # fmt: skip
     settings["schemes"] = [scheme.attributes for scheme in schemes]
@@ -180,6 +181,7 @@ def _attributes(
         "layout": ",".join(explainers[0].layouts),
         "bases": plan.bases.upper(),
         "inputs": ",".join(plan.inputs),
+        **_digests_of_arrays(plan, models[0]),
         "strands": plan.strands,
         "swapped": ",".join(plan.swapped),
         "stranded": plan.stranded,
@@ -195,6 +197,13 @@ def _attributes(
 
 def _shard_attributes(plan: Plan, counted: Counted) -> dict[str, Any]:
     return {} if plan.shard is None else {"shard": plan.shard, "n_rows": counted.n_rows}
+
+
+def _digests_of_arrays(plan: Plan, model: LoadedModel) -> dict[str, str]:
+    """Return what says which arrays were read for the inputs beside the sequence."""
+    names = [word.partition("=")[0] for word in plan.inputs if word.endswith(".npy")]
+    found = [f"{name}={model.form.constants[name].digest}" for name in dict.fromkeys(names)]
+    return {"inputs_digest": ",".join(found)} if found else {}
 
 
 def _method_attributes(plan: Plan) -> dict[str, Any]:

@@ -9,14 +9,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from seqlift import scoring
 from seqlift.errors import IncompleteError, InputError, OutputError, ResumeWarning
+from seqlift.parts import read_parts
 from seqlift.pipeline import run
 from seqlift.plan import Plan
 from tests.test_shards import datasets
 from tests.tiny import (
+    LENGTH,
     REGIONS,
     Tiny,
     export,
@@ -205,6 +209,31 @@ def test_changed_files_are_named(score, stop_after):
     Path("genome.fa.fai").unlink(missing_ok=True)
     refused("^the sequences of rows 1 to 3 are not those that out.unfinished was begun", InputError)
     score(resume=True)
+
+
+class Controlled(Tiny):
+    def forward(self, x, control):
+        return super().forward(x) * (1 + control.sum(1))[:, None]
+
+
+def test_an_array_of_another_input_that_has_changed_is_named(score, stop_after):
+    tensors = torch.zeros(2, 4, LENGTH), torch.zeros(2, 3)
+    export(seeded(Controlled), Path("controlled.pt2"), inputs=tensors)
+    options = {"models": ("controlled.pt2",), "inputs": ("control=control.npy",)}
+    np.save("control.npy", np.ones(3, np.float32))
+    stop_after(2)
+    with pytest.raises(Stopped):
+        score(**options)
+    np.save("control.npy", np.float32([1, 1, 2]))
+    with pytest.raises(OutputError, match=r"cannot be gone on from: inputs_digest was .control="):
+        score(resume=True, **options)
+    np.save("control.npy", np.ones(3, np.float32))
+    score(resume=True, **options)
+    score("part1", shard="1/2", **options)
+    np.save("control.npy", np.float32([1, 1, 2]))
+    score("part2", shard="2/2", **options)
+    with pytest.raises(InputError, match=r"^part2.json has inputs_digest 'control="):
+        read_parts(["part1.json", "part2.json"])
 
 
 def test_what_does_not_change_the_scores_may_change(score, stop_after):

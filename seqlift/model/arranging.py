@@ -255,8 +255,10 @@ def _require_whole(taken: Mapping[str, Any], form: InputForm) -> None:
     for name, constant in form.constants.items():
         dtype = getattr(taken.get(name), "dtype", None)
         if dtype is not None and not dtype.is_floating_point and not constant.is_whole:
-            found = constant.values.flatten().tolist()
-            raise ShapeError(f"the input {name} takes whole numbers; found {found[0]:g}")
+            raise ShapeError(
+                f"the input {name} takes whole numbers; found {constant.not_whole[0].item():g}; "
+                f"give it whole ones, as in --input {name}=1"
+            )
 
 
 def _require_named(form: InputForm, names: Sequence[str]) -> None:

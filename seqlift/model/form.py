@@ -6,6 +6,7 @@ form is wrapped in a module that brings it there, and is captured with it, so no
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,7 +64,22 @@ class Constant:
     @property
     def is_whole(self) -> bool:
         """Whether all numbers are whole."""
-        return bool((self.values == self.values.round()).all())
+        return not len(self.not_whole)
+
+    @property
+    def not_whole(self) -> Tensor:
+        """The numbers that are not, infinities among them."""
+        values = self.values.flatten()
+        if not values.is_floating_point():
+            return values[:0]
+        return values[(values != values.round()) | ~values.isfinite()]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the values with their type and shape."""
+        array = self.values.numpy()
+        kind = f"{array.dtype.str} {array.shape} ".encode()
+        return hashlib.sha256(kind + array.tobytes()).hexdigest()
 
     def rows(self, n: Any, shape: tuple[int, ...], like: Tensor) -> Tensor:  # noqa: ANN401
         """Return the input for n rows, on the device of `like`."""

@@ -182,6 +182,8 @@ def _set_defaults_of_old(name: str, config: dict[str, Any]) -> None:
         del config["mode"]
     if name == "GRU":  # what it was before there was a choice
         config.setdefault("reset_after", False)
+    if name == "LeakyReLU" and "alpha" in config:
+        config["negative_slope"] = config.pop("alpha")
     if isinstance(config.get("bias"), bool):
         config["use_bias"] = config.pop("bias")
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from seqlift.errors import ModelLoadError, ModelWarning
 from seqlift.model.arranging import Imported
+from seqlift.model.damage import UNREADABLE
 from seqlift.model.keras_arrays import find_link, modernise_weights
 from seqlift.model.keras_configs import FORBIDDEN, find_risk, layers_by_name, normalised
 from seqlift.model.keras_old import (
@@ -47,7 +48,7 @@ def is_hdf5(path: Path) -> bool:
 
 def is_keras_archive(path: Path) -> bool:
     """Say whether a file is a Keras 3 archive: a zip with a config and weights."""
-    with contextlib.suppress(zipfile.BadZipFile, ValueError, NotImplementedError):
+    with contextlib.suppress(*UNREADABLE):
         with zipfile.ZipFile(path) as archive:
             return {"config.json", "model.weights.h5"} <= set(archive.namelist())
     return False
@@ -78,7 +79,7 @@ def load_keras(path: Path, custom_layers: Mapping[str, str]) -> Imported:
     own = {name: _find(name, full) for name, full in custom_layers.items()}
     try:
         old, config = _checked(keras, path, config, own)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ModelLoadError(
             f"{path} is damaged: its config is none of Keras's ({type(error).__name__}: "
             f"{first_line(error)})"
@@ -148,7 +149,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             with zipfile.ZipFile(path) as archive:
                 text = archive.read("config.json")
         config = None if text is None else json.loads(text)
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (KeyError, *UNREADABLE) as error:
         raise ModelLoadError(f"{path} is damaged: {first_line(error)}") from error
     if not isinstance(config, dict) or "class_name" not in config:
         raise ModelLoadError(
@@ -235,7 +236,7 @@ def _require_own_data(path: Path) -> None:
                 data = io.BytesIO(archive.read("model.weights.h5"))
             with h5py.File(data) as file:
                 found = find_link(file)
-    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, *UNREADABLE) as error:
         raise ModelLoadError(f"{path} is damaged: {first_line(error)}") from error
     if found:
         raise ModelLoadError(

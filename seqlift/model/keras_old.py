@@ -23,6 +23,7 @@ LAYER_KEYS = {"name", "dtype", "trainable", "autocast", "batch_shape"}
 # In the order of the version: what Keras 1 calls a layer's padding, and what Keras 2 does.
 PADDING = ("border_mode", "padding")
 WIDTHS = ("filter_length", "nb_row", "nb_col", "kernel_size")
+STRIDES = ("subsample_length", "subsample", "strides")
 
 
 def require_known_options(
@@ -41,8 +42,15 @@ def require_known_options(
     Raises
     ------
     ModelLoadError
-        If a layer of Keras 1 has an option left over, or one of Theano is padded unevenly.
+        If a layer of Keras 1 has an option left over, or begins with whole models, or one of Theano
+        is padded unevenly.
     """
+    for name, layer in old.items():
+        if layer["class_name"] == "Merge" and layer["config"].get("layers"):
+            raise ModelLoadError(
+                f"{path} has the layer {name}, a Merge of whole models as in Keras 1, which later "
+                "versions do not have; give its weights to a module of your own"
+            )
     with h5py.File(path) as file:
         version, backend = written_by(file)
     for name, layer in new.items() if version.startswith("1") else ():
@@ -72,9 +80,15 @@ def _is_padded_unevenly(layer: Mapping[str, Any]) -> bool:
         return False
     if "Pooling" in layer["class_name"]:
         return True
-    found = [config[key] for key in WIDTHS if key in config]
-    widths = [width for one in found for width in (one if isinstance(one, list) else [one])]
-    return any(width % 2 == 0 for width in widths)
+    # At other strides, Theano starts elsewhere.
+    return any(width % 2 == 0 for width in _sizes(config, WIDTHS)) or any(
+        stride != 1 for stride in _sizes(config, STRIDES)
+    )
+
+
+def _sizes(config: Mapping[str, Any], keys: tuple[str, ...]) -> list[int]:
+    found = [config[key] for key in keys if key in config]
+    return [size for one in found for size in (one if isinstance(one, list) else [one])]
 
 
 def as_of_old(keras: Any, model: Any, path: Path) -> None:
@@ -108,15 +122,26 @@ def require_even_padding(keras: Any, model: Any, path: Path) -> None:
     ------
     ModelLoadError
     """
+    kinds = tuple(getattr(keras.layers, f"AveragePooling{n}D") for n in (1, 2, 3))
     for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.AveragePooling1D) and layer.padding == "same":
-            width, stride = layer.pool_size[0], layer.strides[0]
-            length = None
-            with contextlib.suppress(AttributeError, ValueError):  # a layer of several inputs
-                length = layer.input.shape[1]
-            padding = max((-(-length // stride) - 1) * stride + width - length, 0) if length else 1
-            if padding % 2:
-                raise ModelLoadError(
-                    f"{path} has the layer {layer.name}, an average over {width} positions with "
-                    "uneven padding, which Keras computes otherwise on torch than on TensorFlow"
-                )
+        if not isinstance(layer, kinds) or layer.padding != "same":
+            continue
+        n_axes, first = len(layer.pool_size), layer.data_format == "channels_first"
+        lengths = [None] * n_axes
+        with contextlib.suppress(AttributeError, ValueError):  # a layer of several inputs
+            lengths = layer.input.shape[2 if first else 1 :][:n_axes]
+        if any(map(_is_odd, lengths, layer.pool_size, layer.strides)):
+            width = "x".join(map(str, layer.pool_size))
+            raise ModelLoadError(
+                f"{path} has the layer {layer.name}, an average over {width} positions with "
+                "uneven padding, which Keras computes otherwise on torch than on TensorFlow"
+            )
+
+
+def _is_odd(length: int | None, width: int, stride: int) -> bool:
+    """Say whether the padding along an axis is odd, or can be."""
+    if stride == 1:
+        return width % 2 == 0
+    if length is None:
+        return True
+    return max((-(-length // stride) - 1) * stride + width - length, 0) % 2 == 1

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from seqlift.errors import ModelLoadError
 from seqlift.model.arranging import Imported
+from seqlift.model.onnx_check import Check
 from seqlift.model.onnx_sizes import WithSizes
 from seqlift.model.quiet import first_line, quiet
 
@@ -42,15 +43,17 @@ def load_onnx(path: Path) -> Imported:
     Raises
     ------
     ModelLoadError
-        If the extra is not installed, the file is damaged, or it has operators that the converter
-        does not know.
+        If the extra is not installed, the file is damaged, it has operators that the converter
+        does not know, or what that makes of it computes something else.
     """
     onnx = _import(path)
     try:
         with quiet():
             model = onnx.load(path)
             onnx.checker.check_model(model)
-            module = WithSizes(_convert(_folded(model)))
+            weights = {tensor.name for tensor in model.graph.initializer}
+            inputs = {v.name: _shape(v) for v in model.graph.input if v.name not in weights}
+            module = _checked(model, inputs)
     except NotImplementedError as error:
         raise ModelLoadError(
             f"{path} cannot be converted from ONNX: {first_line(error)}; save it with older "
@@ -60,9 +63,12 @@ def load_onnx(path: Path) -> Imported:
         raise ModelLoadError(
             f"{path} cannot be converted from ONNX: {first_line(error) or type(error).__name__}"
         ) from error
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = {value.name: _shape(value) for value in model.graph.input if value.name not in weights}
-    return Imported(module.eval(), inputs, _Call([value.name for value in model.graph.output]))
+    if module is None:
+        raise ModelLoadError(
+            f"{path} would be converted from ONNX to a model that computes other values; export it "
+            "with torch.export instead"
+        )
+    return Imported(module, inputs, _Call([value.name for value in model.graph.output]))
 
 
 class _Call:
@@ -78,12 +84,25 @@ class _Call:
         return found
 
 
+def _checked(model: Any, inputs: dict[str, tuple[int | None, ...]]) -> nn.Module | None:  # noqa: ANN401
+    """Convert a model as ONNX computes it, without folding where that is what changes it."""
+    check = Check(model, inputs)
+    module = WithSizes(_convert(_folded(model))).eval()
+    if check.passes(module):
+        return module
+    with contextlib.suppress(NotImplementedError):
+        module = WithSizes(_convert(model)).eval()
+    return module if check.passes(module) else None
+
+
 def _folded(model: Any) -> Any:  # noqa: ANN401
     """Compute what follows from the sizes that are known, which the converter cannot."""
     import onnxslim
 
     try:
-        return onnxslim.slim(model)
+        copy = type(model)()
+        copy.CopyFrom(model)  # which it would change
+        return onnxslim.slim(copy)
     except Exception:  # of many kinds; most models can be converted as they are
         return model
 
@@ -108,6 +127,9 @@ def _as_older(model: Any) -> Any:  # noqa: ANN401
 
     (version,) = (own.version for own in model.opset_import if own.domain in ("", "ai.onnx"))
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            weights[node.output[0]] = node.attribute[0].t
     older = onnx.ModelProto()
     older.CopyFrom(model)
     for node in older.graph.node:

@@ -25,12 +25,13 @@ __all__ = ["WithSizes"]
 
 Sizes = NDArray[np.object_]
 
-# Whole numbers beyond are no sizes.
+# More numbers than these are no sizes.
 MOST = 64
+INSTEAD = "export the model with torch.export instead"
 
 
 class _Known(NamedTuple):
-    """A constant that may be sizes: as a tensor, and as these."""
+    """A constant that may be sizes, or a factor of some: as a tensor, and as these."""
 
     tensor: Tensor
     sizes: Sizes
@@ -51,7 +52,7 @@ class WithSizes(nn.Module):
         self._constants = {
             name: np.array(value.tolist(), dtype=object)
             for name, value in model.named_buffers(remove_duplicate=False)
-            if value.numel() <= MOST and not value.is_floating_point()
+            if value.numel() <= MOST
         }
         self._fillings = {
             name: layer.value.item()
@@ -80,8 +81,14 @@ class _Interpreter(fx.Interpreter):
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         layer = self.fetch_attr(target)
         kind = type(layer).__name__.removeprefix("Onnx")
-        values = [v.sizes if isinstance(v, _Known) else v for v in args]
+        is_weight = not any(isinstance(v, np.ndarray) for v in args)  # or made of weights alone
+        values = [
+            v.sizes if isinstance(v, _Known) and not (is_weight and _is_float(v.tensor)) else v
+            for v in args
+        ]
         are_sizes = [isinstance(v, np.ndarray) for v in values]
+        if kind == "Constant" and (known := self._constants.get(f"{target}.value")) is not None:
+            return _Known(layer.value, known)
         if kind == "Shape":
             return _sizes(list(args[0].shape))[layer._start : layer._end]
         if kind == "ConstantOfShape" and are_sizes[0]:
@@ -90,18 +97,27 @@ class _Interpreter(fx.Interpreter):
             return _sizes(ON_SIZES[kind](layer, *values))
         if kind in MAKING and all(are_sizes[1:]):
             return MAKING[kind](_tensor(args[0], kind), *values[1:])
-        return super().call_module(target, tuple(_tensor(v, kind) for v in args), kwargs)
+        kind = getattr(getattr(layer, "function", None), "__name__", kind)
+        device = next((v.device for v in args if isinstance(v, Tensor)), None)
+        return super().call_module(target, tuple(_tensor(v, kind, device) for v in args), kwargs)
 
 
-def _tensor(value: Any, kind: str) -> Any:
+def _is_float(value: Tensor) -> bool:
+    return value.is_floating_point()
+
+
+def _tensor(value: Any, kind: str, device: torch.device | None = None) -> Any:
     """Return what is no size as the tensor that an operator takes."""
     if isinstance(value, _Known):
         return value.tensor
     if not isinstance(value, np.ndarray):
         return value
-    if not all(isinstance(n, int) for n in value.flat):
-        raise CaptureError(f"the ONNX operator {kind} on the sizes of a value cannot be followed")
-    return torch.tensor(value.tolist())
+    if not all(isinstance(n, int | float) for n in value.flat):
+        raise CaptureError(
+            f"the ONNX operator {kind} on the number of rows cannot be followed; {INSTEAD}"
+        )
+    has_floats = any(isinstance(n, float) for n in value.flat)
+    return torch.tensor(value.tolist(), dtype=torch.float32 if has_floats else None, device=device)
 
 
 def _sizes(values: Any) -> Sizes:
@@ -123,29 +139,58 @@ def _slice(
     return values[slice(starts[0], ends[0], steps[0][0] if steps else 1)]
 
 
+def _divide(one: Any, other: Any) -> Any:
+    """Divide as ONNX does, which cuts whole numbers off towards zero."""
+    if any(isinstance(n, float | torch.SymFloat) for n in (one, other)):
+        return one / other
+    return one // other if one * other >= 0 else -(-one // other)
+
+
+# By the names of the functions that the converter has for them.
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "_onnx_div": _divide,
     "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "_onnx_div": operator.floordiv,
     "eq": operator.eq,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "le": operator.le,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "lt": operator.lt,
+    "mul": operator.mul,
+    "sub": operator.sub,
 }
 
 
+def _each(function: Callable[..., Any], *values: Sizes) -> Sizes:
+    return np.frompyfunc(function, len(values), 1)(*values)  # type: ignore[no-any-return]
+
+
 def _by_name(function: Any, one: Sizes, other: Sizes) -> Sizes:
-    name = function.__name__
-    if name not in ARITHMETIC:
-        raise CaptureError(f"the ONNX operator {name} on the sizes of a value cannot be followed")
-    return np.frompyfunc(ARITHMETIC[name], 2, 1)(one, other)  # type: ignore[no-any-return]
+    return _each(ARITHMETIC[function.__name__], one, other)
+
+
+def _cast(layer: Any, values: Sizes) -> Sizes:
+    dtype = layer.torch_dtype
+    to: Callable[[Any], Any] = torch.sym_float if dtype.is_floating_point else _whole
+    return _each(bool if dtype == torch.bool else to, values)
+
+
+def _whole(value: Any) -> Any:
+    """Cut a number off towards zero."""
+    return value if isinstance(value, torch.SymInt) else torch.sym_int(value)  # type: ignore[no-untyped-call]
 
 
 # Of sizes alone, given the converter's layer and its inputs.
 ON_SIZES: dict[str, Callable[..., Any]] = {
     "BinaryMathOperation": lambda layer, a, b: _by_name(layer.math_op_function, a, b),
-    "Cast": lambda layer, values: values,
+    "Cast": _cast,
     "Compare": lambda layer, a, b: _by_name(layer.compare_function, a, b),
     "Concat": lambda layer, *values: np.concatenate(values),
     "Gather": lambda layer, values, places: values[places.astype(np.int64)],
+    "Identity": lambda layer, values: values,
     "Slice": _slice,
     "SqueezeStaticAxes": _squeeze,
     "UnsqueezeStaticAxes": _unsqueeze,

@@ -2,8 +2,7 @@
 
 Loading one runs its ``__setstate__`` and what torch's own classes do, so a file with either is not
 loaded. All else lies in its graph, whose operators are held against a list of those allowed before
-any of them runs: torch's operators on tensors, numbers and lists, and the language's own. Those
-that take text could name a file, and are allowed one by one.
+any of them runs: torch's operators by name (`script_operators`), and the language's own.
 """
 
 # ruff: noqa: ANN401  (torch's graphs have no types)
@@ -18,10 +17,14 @@ from typing import Any
 
 import torch
 
-__all__ = ["find_risk_of_loading", "find_risky_operator"]
+from seqlift.model.script_operators import is_operator
+
+__all__ = ["WITH", "find_risk_of_loading", "find_risky_operator"]
 
 # Methods that run while a script is loaded, and classes with code of their own that does.
 RUNNING = re.compile(r"__[gs]etstate__|\btorch[\s\\]*\.[\s\\]*classes\b")
+# What makes a block such as ``with torch.no_grad():``, whose beginning and end are methods.
+WITH = ("prim::CreateObject", "prim::Enter", "prim::Exit")
 CLASSES = "__torch__.torch.classes"
 
 LANGUAGE = set(
@@ -31,15 +34,6 @@ LANGUAGE = set(
     "is_meta is_mkldnn is_mps is_nested is_quantized is_sparse is_sparse_csr is_xla isinstance "
     "layout max min rangelist requires_grad tolist type unchecked_cast "
     "unchecked_unwrap_optional".split()
-)
-# Modes and equations of operators on tensors, and words, which end up in messages of errors.
-WITH_TEXT = set(
-    "__contains__ __getitem__ __interpolate __upsample _convolution_mode add capitalize conv1d "
-    "conv2d conv3d device dict div div_ divide divide_ einsum endswith eq fft_fft fft_ifft "
-    "fft_irfft fft_rfft find format gelu gelu_ get index_reduce items join keys len linalg_norm "
-    "list lower meshgrid nanquantile ne pad pad_sequence percentFormat quantile replace scatter "
-    "scatter_ scatter_reduce scatter_reduce_ searchsorted sort split startswith stft strip upper "
-    "values warn".split()
 )
 
 
@@ -80,7 +74,4 @@ def _is_allowed(node: Any) -> bool:
     space, _, name = node.kind().partition("::")
     if space == "prim":
         return name in LANGUAGE
-    if space != "aten" or node.schema() == "(no schema)":
-        return False
-    arguments = torch._C.parse_schema(node.schema()).arguments
-    return name in WITH_TEXT or not any("str" in str(argument.type) for argument in arguments)
+    return space == "aten" and node.schema() != "(no schema)" and is_operator(name)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqlift.errors import CaptureError, ModelLoadError
 from seqlift.model.quiet import first_line, quiet
-from seqlift.model.script_risks import find_risk_of_loading, find_risky_operator
+from seqlift.model.script_risks import WITH, find_risk_of_loading, find_risky_operator
 
 __all__ = ["Script", "load_script"]
 
@@ -230,7 +230,7 @@ def load_script(path: Path) -> Script:
     Raises
     ------
     ModelLoadError
-        If it is damaged, could do more than arithmetic, or holds what cannot be frozen.
+        If it is damaged, has an operator that is not allowed, or holds what cannot be frozen.
     """
     try:
         risk = find_risk_of_loading(path)
@@ -240,10 +240,17 @@ def load_script(path: Path) -> Script:
             risk = find_risky_operator(script.inlined_graph)
     except Exception as error:  # torch raises many kinds
         raise _unreadable(path, error) from error
+    if risk in WITH:
+        raise ModelLoadError(
+            f"{path} is TorchScript with an object of its own ({risk!r}), as a block like `with "
+            "torch.no_grad():` makes, which is not followed; leave it out, or export the model "
+            "with torch.export instead"
+        )
     if risk:
         raise ModelLoadError(
-            f"{path} is TorchScript with {risk!r}, which could do more than arithmetic, such as "
-            "writing files; export the model with torch.export instead"
+            f"{path} is TorchScript with {risk!r}, which is not on the list of operators "
+            "that only compute (others could write files, or crash); export the model with "
+            "torch.export instead"
         )
     try:
         with quiet():

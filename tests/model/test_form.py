@@ -8,8 +8,9 @@ from torch.export import Dim
 
 from seqlift.errors import CaptureError, ModelLoadError, ShapeError, UsageError
 from seqlift.explain import Explainer
+from seqlift.model.arranging import Taken, _require_whole
 from seqlift.model.capture import capture, export, fixed_length, predict
-from seqlift.model.form import LAYOUTS, InputForm, layout_of, parse_inputs
+from seqlift.model.form import LAYOUTS, Constant, InputForm, layout_of, parse_inputs
 from tests.model.user_code import Net
 
 LENGTH = 12
@@ -193,10 +194,23 @@ def test_an_index_of_a_module_is_a_whole_number():
     torch.testing.assert_close(predict(model, x, form)[0], by_hand(model, x, 0.5, 3))
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"), [([1, 0.5], "0.5"), ([1, np.inf], "inf"), ([np.nan, 0.5], "nan")]
+)
+def test_the_first_number_that_is_not_whole_is_shown(values, shown):
+    constant = Constant(torch.tensor(values), (2,))
+    assert not constant.is_whole
+    form = InputForm(constants={"cell": constant})
+    with pytest.raises(ShapeError, match=f"takes whole numbers; found {shown}; give it whole ones"):
+        _require_whole({"cell": Taken((2,), torch.int64)}, form)
+    assert Constant(torch.tensor([True])).is_whole
+    assert Constant(torch.tensor([-2.0, 0])).is_whole
+
+
 def test_an_index_that_is_none():
     model = Controlled().eval()
     assert refusal(ShapeError, controlled_program(model), None, form_of("cell=2.5")) == (
-        "the input cell takes whole numbers; found 2.5"
+        "the input cell takes whole numbers; found 2.5; give it whole ones, as in --input cell=1"
     )
     form = form_of("control=0.5:2x12", "cell=2.5", "sequence=sequence")
     assert "scalar types: Long" in refusal(CaptureError, model, LENGTH, form)

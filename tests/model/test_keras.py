@@ -1,5 +1,7 @@
 """Keras models of all ages: their own predictions, and none of their code."""
 
+import contextlib
+import io
 import json
 import shutil
 import sys
@@ -17,6 +19,7 @@ from seqlift.errors import ModelLoadError, ModelWarning
 from seqlift.explain import Explainer
 from seqlift.model.capture import capture, fixed_length
 from seqlift.model.keras_configs import find_risk
+from seqlift.model.keras_old import require_even_padding
 from seqlift.model.load import load_model
 from tests.helpers import with_shuffles
 from tests.model.test_keras_old import old_file
@@ -273,6 +276,51 @@ def test_an_average_with_uneven_padding_is_refused(keras, tmp_path):
         model.save(tmp_path / f"{name}.keras")
     load_model(tmp_path / "even.keras")
     assert "an average over 4 positions with uneven padding" in refusal(tmp_path / "uneven.keras")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("width", "strides", "length", "is_even"),
+    [((2, 1), 2, 8, True), ((4, 1), (2, 1), 7, False), ((1, 4), (1, 1), 8, False),
+     ((3, 3), (1, 1), None, True), ((3, 3), (2, 1), None, False)],
+)  # fmt: skip
+def test_the_padding_of_an_average_along_every_axis(
+    keras, tmp_path, width, strides, length, is_even
+):
+    layers = [
+        keras.Input((length, 4, 1)),
+        keras.layers.AveragePooling2D(width, strides=strides, padding="same"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(1),
+    ]
+    keras.Sequential(layers).save(tmp_path / "net.keras")
+    if is_even:
+        load_model(tmp_path / "net.keras")
+    else:
+        assert "with uneven padding" in refusal(tmp_path / "net.keras")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_axes_of_an_average_of_channels_first(keras):
+    for length, is_even in ((8, True), (7, False)):
+        average = keras.layers.AveragePooling1D(4, 2, padding="same", data_format="channels_first")
+        model = keras.Sequential([keras.Input((5, length)), average])
+        with contextlib.nullcontext() if is_even else pytest.raises(ModelLoadError):
+            require_even_padding(keras, model, Path("net.keras"))
+
+
+@pytest.mark.parametrize("depth", [600, 20_000])
+def test_a_config_nested_too_deep(keras, tmp_path, depth):
+    config = '{"class_name": "Sequential", "config": ' + '{"a":' * depth + "1" + "}" * (depth + 1)
+    with zipfile.ZipFile(tmp_path / "deep.keras", "w") as archive:
+        archive.writestr("config.json", config)
+        data = io.BytesIO()
+        h5py.File(data, "w").close()
+        archive.writestr("model.weights.h5", data.getvalue())
+    assert " is damaged: " in refusal(tmp_path / "deep.keras")
+    with h5py.File(tmp_path / "deep.h5", "w") as file:
+        file.attrs["model_config"] = config[:60_000]
+    assert " is damaged: " in refusal(tmp_path / "deep.h5")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -350,9 +350,9 @@ def test_old_names_become_those_of_today():
 # --- what is refused ------------------------------------------------------------------------------
 
 
-def convolution(width, mode="same"):
+def convolution(width, mode="same", stride=1):
     return layer("Convolution1D", "c", nb_filter=2, filter_length=width, border_mode=mode,
-                 bias=False, batch_input_shape=[None, 8, 4])  # fmt: skip
+                 subsample_length=stride, bias=False, batch_input_shape=[None, 8, 4])  # fmt: skip
 
 
 def test_a_padding_of_theano_that_others_do_not_have(keras, tmp_path):
@@ -365,6 +365,36 @@ def test_a_padding_of_theano_that_others_do_not_have(keras, tmp_path):
         f"{tmp_path}/theano4.h5 has the layer c, a Convolution1D with uneven padding, which Theano "
         "puts on the other side than TensorFlow and torch; give its weights to a module of your own"
     )
+
+
+def test_a_padding_of_theano_at_a_stride(keras, tmp_path):
+    """Which starts at the other end of the first stride."""
+    weights = {"c": {"c_W": np.zeros((3, 1, 4, 2))}}
+    for backend in ("theano", "tensorflow"):
+        write(tmp_path / f"{backend}.h5", [convolution(3, stride=2)], weights, backend)
+    write(tmp_path / "valid.h5", [convolution(3, "valid", 2)], weights, "theano")
+    load_model(tmp_path / "tensorflow.h5")
+    load_model(tmp_path / "valid.h5")
+    assert "a Convolution1D with uneven padding, which Theano" in refusal(tmp_path / "theano.h5")
+
+
+def test_the_slope_of_a_leaky_relu(keras, tmp_path):
+    kernel = np.random.default_rng(0).normal(size=(3, 4, 2))
+    config = [convolution(3, "valid"), layer("LeakyReLU", "r", alpha=0.1)]
+    write(tmp_path / "leaky.h5", config, {"c": {"c_W": kernel[:, None]}, "r": {}})
+    x = one_hot(3, 8)
+    value = x.transpose(1, 2).double().numpy()
+    value = sum(value[:, k : k + 6] @ kernel[k] for k in range(3))
+    found = answer(tmp_path / "leaky.h5", x)
+    np.testing.assert_allclose(found, np.where(value > 0, value, 0.1 * value), atol=1e-5)
+
+
+def test_a_model_that_begins_with_whole_models(keras, tmp_path):
+    parts = [{"class_name": "Sequential", "config": [convolution(3)]}] * 2
+    merge = layer("Merge", "m", layers=parts, mode="concat", mode_type="raw", concat_axis=-1)
+    write(tmp_path / "parts.h5", [merge], {})
+    expected = "has the layer m, a Merge of whole models as in Keras 1, which later versions do"
+    assert expected in refusal(tmp_path / "parts.h5")
 
 
 def test_an_option_that_later_versions_do_not_have(keras, tmp_path):

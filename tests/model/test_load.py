@@ -3,6 +3,7 @@
 import importlib
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -249,6 +250,25 @@ def test_a_byte_that_has_changed_is_found(here, net, program, name):
     assert message.endswith(" in it has another checksum than was written; copy it again")
     Path("bad.pt").write_bytes(whole[:-100])
     assert refusal("nets:Net", weights="bad.pt").startswith("bad.pt is damaged, or truncated: ")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("place", ["packed", "flag"])
+def test_an_archive_that_cannot_be_unpacked(here, packing, place):
+    with zipfile.ZipFile("good.pt", "w", packing) as archive:
+        archive.writestr("net/data.pkl", b"text" * 99)
+    whole = bytearray(Path("good.pt").read_bytes())
+    if place == "flag":  # encrypted, in both headers
+        for start in (b"PK\x03\x04", b"PK\x01\x02"):
+            whole[whole.index(start) + (6 if start[2] == 3 else 8)] |= 1
+    else:
+        inside = 30 + len("net/data.pkl")
+        whole[inside : inside + 12] = b"\xff" * 12
+    Path("bad.pt").write_bytes(whole)
+    message = refusal("nets:Net", weights="bad.pt")
+    assert message.startswith("bad.pt is damaged, or truncated: ")
+    assert message.endswith("; copy it again" if place == "packed" else "without, or copy it again")
+    assert refusal("bad.pt").startswith("bad.pt is ")
 
 
 def test_weights_without_checksums(here, net):

@@ -1,5 +1,7 @@
 """What TorchScript may hold: whatever could run code, or touch a file, is refused and does not."""
 
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -10,7 +12,8 @@ from torch import nn
 
 from seqlift.errors import ModelLoadError
 from seqlift.model.load import load_model
-from seqlift.model.script_risks import WITH_TEXT, find_risky_operator
+from seqlift.model.script_operators import OPERATORS, is_operator
+from seqlift.model.script_risks import find_risky_operator
 from tests.model.test_formats import script
 from tests.model.user_code import Net
 
@@ -81,7 +84,10 @@ def write(x):
 def test_torchscript_writes_nothing(here, kind):
     script(kind(), "bad.pt", trace=False)
     Path("code-ran").unlink(missing_ok=True)
-    assert "which could do more than arithmetic, such as writing files" in refusal("bad.pt")
+    assert (
+        "which is not on the list of operators that only compute (others could write files"
+        in refusal("bad.pt")
+    )
     assert not Path("code-ran").exists()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,7 +116,7 @@ def test_code_that_was_written_by_hand(here, code):
             bad.writestr(member, text)
     message = refusal("bad.pt")
     assert message.startswith(
-        ("bad.pt is TorchScript with 'aten::save', which could ", "bad.pt ca")
+        ("bad.pt is TorchScript with 'aten::save', which is not on the list", "bad.pt ca")
     )
     assert not list(Path().glob("code*"))
 
@@ -171,5 +177,44 @@ def test_no_operator_that_names_a_file_is_allowed():
         and any(word in argument.name.lower() for word in ("file", "path", "url", "code"))
     }
     assert {"from_file", "save"} <= naming
-    assert not naming & WITH_TEXT
-    assert WITH_TEXT <= {schema.name.removeprefix("aten::") for schema in schemas}
+    assert not [name for name in naming if is_operator(name)]
+    assert OPERATORS <= {schema.name.removeprefix("aten::") for schema in schemas}
+
+
+def test_no_operator_on_memory_is_allowed():
+    """Those that believe what they are told of sizes, addresses and places in others."""
+    schemas = [s for s in torch._C._jit_get_all_schemas() if s.name.startswith("aten::")]
+    names = {schema.name.removeprefix("aten::") for schema in schemas}
+    words = ("backward", "from_file", "nested", "resize", "set_", "sparse", "strided", "unsafe")
+    assert len(names) > 1000
+    assert not [n for n in names if is_operator(n) and any(word in n for word in words)]
+    # They read beyond weights that are of another size.
+    assert not is_operator("_weight_norm") and not is_operator("native_batch_norm")
+
+
+class Crashing(nn.Module):
+    def forward(self, x):
+        crow, col = torch.tensor([0, 200_000_000]), torch.tensor([0])
+        return x + torch._convert_indices_from_csr_to_coo(crow, col).sum()
+
+
+def test_what_would_crash_is_not_run(here):
+    script(Crashing(), "bad.pt", trace=False)
+    code = "from seqlift.model.load import load_model; load_model('bad.pt')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 1
+    expected = "with 'aten::_convert_indices_from_csr_to_coo', which is not on the list"
+    assert expected in found.stderr
+
+
+class WithoutGradients(nn.Module):
+    def forward(self, x):
+        with torch.no_grad():
+            return x + 1
+
+
+def test_a_with_block_is_named(here):
+    script(WithoutGradients(), "block.pt", trace=False)
+    assert "as a block like `with torch.no_grad():` makes, which is not followed; leave it" in (
+        refusal("block.pt")
+    )
