@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import TypeVar
 
 __all__ = ["ahead", "behind"]
@@ -34,19 +35,26 @@ def ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
         In their order; then the error of `items`, if it had one.
     """
     end = object()
+    in_use = Lock()
+
+    def following() -> T | object:
+        with in_use:
+            return next(items, end)
+
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="seqlift-ahead") as thread:
-            coming = deque(thread.submit(next, items, end) for _ in range(depth))
+            coming = deque(thread.submit(following) for _ in range(depth))
             try:
                 while (item := coming.popleft().result()) is not end:
-                    coming.append(thread.submit(next, items, end))
+                    coming.append(thread.submit(following))
                     yield item  # type: ignore[misc]  # end never gets here
             finally:
                 _cancel(coming)
     finally:
         close = getattr(items, "close", None)  # that of a generator, which ends the stages before
         if close is not None:
-            close()
+            with in_use:  # a signal while the thread was started leaves it running, unknown
+                close()
 
 
 @contextmanager

@@ -37,6 +37,36 @@ def test_ahead_makes_the_next_item_meanwhile():
             assert made[i + 1].wait(timeout=10)
 
 
+def test_an_interrupt_while_the_thread_is_started_comes_out(monkeypatch):
+    """The thread runs then, and the pool that would wait for it does not know of it."""
+    is_made, may_end, is_closed = (threading.Event() for _ in range(3))
+
+    def items():
+        try:
+            is_made.set()
+            may_end.wait(timeout=10)
+            yield 1
+        finally:
+            is_closed.set()
+
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        assert is_made.wait(timeout=10)
+        threading.Timer(0.2, may_end.set).start()
+        raise KeyboardInterrupt
+
+    def interrupted_once(thread):
+        monkeypatch.setattr(threading.Thread, "start", start)
+        interrupted(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead(items()))
+    assert is_closed.is_set()
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_ahead_is_so_many_items_ahead_and_no_more(depth):
     made = []
