@@ -181,7 +181,7 @@ def _attributes(
         "layout": ",".join(explainers[0].layouts),
         "bases": plan.bases.upper(),
         "inputs": ",".join(plan.inputs),
-        **_digests_of_arrays(plan, models[0]),
+        "inputs_digest": _digests_of_inputs(models[0]),
         "strands": plan.strands,
         "swapped": ",".join(plan.swapped),
         "stranded": plan.stranded,
@@ -199,11 +199,10 @@ def _shard_attributes(plan: Plan, counted: Counted) -> dict[str, Any]:
     return {} if plan.shard is None else {"shard": plan.shard, "n_rows": counted.n_rows}
 
 
-def _digests_of_arrays(plan: Plan, model: LoadedModel) -> dict[str, str]:
-    """Return what says which arrays were read for the inputs beside the sequence."""
-    names = [word.partition("=")[0] for word in plan.inputs if word.endswith(".npy")]
-    found = [f"{name}={model.form.constants[name].digest}" for name in dict.fromkeys(names)]
-    return {"inputs_digest": ",".join(found)} if found else {}
+def _digests_of_inputs(model: LoadedModel) -> str:
+    """Return what says which values the inputs beside the sequence were given."""
+    given = model.form.constants.items()
+    return ",".join(f"{name}={constant.digest}" for name, constant in given)
 
 
 def _method_attributes(plan: Plan) -> dict[str, Any]:

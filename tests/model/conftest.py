@@ -1,5 +1,6 @@
 """A small model as users have it: their code, its weights, a program."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,13 @@ from tests.model.export import exported, saved
 from tests.model.user_code import Net
 
 LENGTH = 12
+
+
+@pytest.fixture(scope="module")
+def keras():
+    """Keras on torch; the extra brings it."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    return pytest.importorskip("keras")
 
 
 @pytest.fixture(scope="session")

@@ -22,24 +22,10 @@ from seqlift.model.keras_configs import find_risk
 from seqlift.model.keras_old import require_even_padding
 from seqlift.model.load import load_model
 from tests.helpers import with_shuffles
-from tests.model.test_keras_old import old_file
+from tests.model.test_keras_old import old_file, one_hot
 
 MMSPLICE = Path(__file__).parents[1] / "data" / "mmsplice"
 CUSTOM = {"ConvDNA": "keras.layers.Conv1D"}
-
-
-@pytest.fixture(scope="module")
-def keras():
-    """Keras on torch; the extra brings it."""
-    import os
-
-    os.environ["KERAS_BACKEND"] = "torch"
-    return pytest.importorskip("keras")
-
-
-def one_hot(rows: int, length: int) -> torch.Tensor:
-    letters = torch.randint(0, 4, (rows, length), generator=torch.Generator().manual_seed(5))
-    return torch.nn.functional.one_hot(letters, 4).transpose(1, 2).float()
 
 
 def answers(loaded, x, length=None) -> list[np.ndarray]:

@@ -19,15 +19,6 @@ from seqlift.model.load import load_model
 from tests.helpers import with_shuffles
 
 
-@pytest.fixture(scope="module")
-def keras():
-    """Keras on torch; the extra brings it."""
-    import os
-
-    os.environ["KERAS_BACKEND"] = "torch"
-    return pytest.importorskip("keras")
-
-
 def one_hot(rows: int, length: int) -> torch.Tensor:
     letters = torch.randint(0, 4, (rows, length), generator=torch.Generator().manual_seed(5))
     return torch.nn.functional.one_hot(letters, 4).transpose(1, 2).float()
