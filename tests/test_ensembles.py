@@ -206,6 +206,12 @@ def test_strands_of_an_ensemble_in_compiled_code():
     torch.testing.assert_close(compiled.scores, plain.scores, rtol=1e-9, atol=1e-12)
 
 
+def test_a_swap_for_what_is_not_there_is_named():
+    message = r"^target 'tasks.0', taking tasks.9 for tasks.0, .* on the reverse strand, is not one"
+    with pytest.raises(TargetError, match=message):
+        explainer(model_of(0), "tasks.0", strands="both", swapped={"tasks.0": "tasks.9"})
+
+
 def test_swaps_that_do_nothing_are_refused():
     with pytest.raises(UsageError, match=r"^targets are swapped on the reverse strand; say"):
         explainer(model_of(0), "tasks.0", swapped={"tasks.0": "tasks.1"})

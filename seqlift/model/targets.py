@@ -252,8 +252,11 @@ def _resolve(outputs: _Outputs, target: str) -> list[_Term]:
             pair = _term(outputs, target[:place]), _term(outputs, target[place + 1 :])
             if pair[0] is not None and pair[1] is not None:
                 return [pair[0], pair[1]]
+    swaps = ", ".join(f"{other} for {name}" for name, other in outputs.swapped.items())
+    taking = f", taking {swaps} on the reverse strand," if swaps else ""
     raise TargetError(
-        f"target {target!r} is not one number a sequence of this model; it has {_all(outputs)}"
+        f"target {target!r}{taking} is not one number a sequence of this model; it has "
+        f"{_all(outputs)}"
     )
 
 
