@@ -2,9 +2,16 @@
 
 from snakemake.exceptions import WorkflowError
 
-USED = {config["command"]["row"], config["curves"]["row"], config["curves"]["regions"]["row"], *config["quality"]["rows"]}
+USED = {
+    config["command"]["row"],
+    config["curves"]["row"],
+    config["curves"]["regions"]["row"],
+    *config["quality"]["rows"],
+}
 if unknown := set(config["timed"]) - set(config["rows"]):
-    raise WorkflowError(f"configuration, timed: no such row: {', '.join(sorted(unknown))}; name one of {', '.join(config['rows'])}")
+    raise WorkflowError(
+        f"configuration, timed: no such row: {', '.join(sorted(unknown))}; name one of {', '.join(config['rows'])}"
+    )
 if missing := USED - set(config["timed"]):
     raise WorkflowError(
         f"configuration, timed: {', '.join(sorted(missing))} is not in it, which command, curves or quality use; add it, or name "
