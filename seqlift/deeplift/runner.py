@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seqlift.deeplift.compiled_before import remember, was_compiled
+from seqlift.deeplift.fusing import fuse_convolutions
 from seqlift.deeplift.program import write_program
 from seqlift.errors import CompileWarning
 
@@ -148,6 +149,7 @@ def _compile(
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch's own, to itself
             program = write_program(function, (one_hot, references))
+            fuse_convolutions(program)
             compiled = torch.compile(program, fullgraph=True, dynamic=False)
             compiled(one_hot, references)
     except Exception as error:  # the compiler raises whatever its many parts raise
