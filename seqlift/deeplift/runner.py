@@ -9,8 +9,10 @@ job of a few seconds. So the first batches are run rule by rule and timed.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from torch.utils import _pytree as pytree
 
 from seqlift.deeplift.compiled_before import remember, was_compiled
 from seqlift.deeplift.fusing import fuse_convolutions
-from seqlift.deeplift.program import write_program
+from seqlift.deeplift.program import Function, write_program
 from seqlift.errors import CompileWarning
 
 __all__ = ["COMPILE", "Runner"]
@@ -73,7 +75,7 @@ class Runner:
         self._n_targets = n_targets
         self._description = description
         self.rows = rows
-        self._compiled: dict[Any, Callable[[Tensor, Tensor], Any] | None] = {}
+        self._compiled: dict[Any, Any] = {}  # by kind of batch; None where it did not work
         self._seconds = math.inf  # a pair, rule by rule
 
     def __call__(self, one_hot: Tensor, references: Tensor, pairs_left: int = 0) -> Any:
@@ -92,10 +94,9 @@ class Runner:
         """
         # A batch less than half full costs less as it is than filled up.
         is_whole = 2 * len(one_hot) > self.rows
-        program = self._program(one_hot, references, pairs_left) if is_whole else None
-        if program is None:
+        found = self._run_compiled(one_hot, references, pairs_left) if is_whole else None
+        if found is None:
             return self._timed(one_hot, references)
-        found = program(_filled(one_hot, self.rows), _filled(references, self.rows))
         return pytree.tree_map_only(Tensor, lambda leaf: leaf[: len(one_hot)], found)
 
     def _timed(self, one_hot: Tensor, references: Tensor) -> Any:
@@ -110,18 +111,20 @@ class Runner:
         self._seconds = min(seconds, self._seconds)
         return found
 
-    def _program(
-        self, one_hot: Tensor, references: Tensor, pairs_left: int
-    ) -> Callable[..., Any] | None:
-        """Return compiled code for batches like this one, or None."""
+    def _run_compiled(self, one_hot: Tensor, references: Tensor, pairs_left: int) -> Any:
+        """Return what compiled code makes of a batch, or None where there is none."""
         key = one_hot.shape[1:], one_hot.dtype, references.shape[1:], references.dtype
         description = f"{self._description} {self.rows} {key}"
-        if key not in self._compiled and self._should_compile(description, pairs_left):
-            examples = _filled(one_hot, self.rows), _filled(references, self.rows)
-            self._compiled[key] = _compile(self._function, *examples)
-            if self._compiled[key] is not None:
-                remember(description)
-        return self._compiled.get(key)
+        is_new = key not in self._compiled and self._should_compile(description, pairs_left)
+        if self._compiled.get(key) is None and not is_new:
+            return None
+        filled = _filled(one_hot, self.rows), _filled(references, self.rows)
+        if not is_new:
+            return self._compiled[key](*filled)
+        self._compiled[key], found = _compile(self._function, *filled)
+        if found is not None:
+            remember(description)
+        return found
 
     def _should_compile(self, description: str, pairs_left: int) -> bool:
         if self._mode != "auto":
@@ -138,24 +141,40 @@ def _filled(batch: Tensor, rows: int) -> Tensor:
     return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing else batch
 
 
-def _compile(
-    function: Callable[..., Any], one_hot: Tensor, references: Tensor
-) -> Callable[..., Any] | None:
-    """Compile, or warn and return None: a run goes on without."""
+def _compile(function: Function, one_hot: Tensor, references: Tensor) -> tuple[Any, Any]:
+    """Return the compiled function and what it makes of a batch.
+
+    Or warn and return None twice: a run goes on without.
+    """
     if one_hot.device.type == "cpu" and not has_compiler():
         _warn("no C++ compiler is on this machine; install g++ or clang++, or say --compile off")
-        return None
+        return None, None
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch's own, to itself
+            meeting = threading.Thread(target=_meet_compiler, daemon=True)
+            meeting.start()
             program = write_program(function, (one_hot, references))
             fuse_convolutions(program)
+            meeting.join()
             compiled = torch.compile(program, fullgraph=True, dynamic=False)
-            compiled(one_hot, references)
+            # The way back is part of the program.
+            return torch.no_grad()(compiled), compiled(one_hot, references)
     except Exception as error:  # the compiler raises whatever its many parts raise
         _warn(f"torch.compile failed ({type(error).__name__}: {_first_line(error)})")
-        return None
-    return torch.no_grad()(compiled)  # the way back is part of the program
+        return None, None
+
+
+def _meet_compiler() -> None:
+    """Have torch find out what the compiler and the processor can, once a process.
+
+    It asks by starting other processes and waits for them, more than a second in all. Nothing else
+    need wait: this is for a thread of its own.
+    """
+    from torch._inductor.codecache import CppCodeCache
+
+    with contextlib.suppress(Exception):  # torch will say what is wrong when it compiles
+        CppCodeCache.load('extern "C" int seqlift_meets_compiler() { return 0; }')
 
 
 def has_compiler() -> bool:
