@@ -24,7 +24,7 @@ _LONGEST = 2**_BITS - 1
 _WALKING = threading.Lock()
 _LOADING = threading.Lock()
 _steps = 0  # that this process has taken so far
-_WORTH_COMPILING = 2**23  # steps that take numpy about as long as a compiler takes: 0.1 s
+_WORTH_COMPILING = 2**20  # steps; compiling takes 0.2 s, but only once on a machine
 
 # By the type of a vertex.
 _FUNCTIONS = {np.dtype(f"uint{8 * size}"): f"seqlift_walk_{size}" for size in (1, 2, 4)}
@@ -64,22 +64,22 @@ def walk(
 
     Parameters
     ----------
-    successors : unsigned int, shape (row, position)
+    successors : uint8, uint16 or uint32, shape (row, position)
         For each vertex in turn the vertices that it is left for, in the order of use, as from
         `order_edges`. Shorter rows are filled up with any vertices.
     first_edges : int, shape (row, vertex)
         Where the successors of each vertex begin in its row.
-    starts : unsigned int, shape (row,)
+    starts : of the same type, shape (row,)
         The first vertex of each walk.
 
     Returns
     -------
-    vertices : unsigned int, shape (position, row)
+    vertices : of the same type, shape (position, row)
         Position first. What stands behind the end of a shorter walk has no meaning, unless its
         vertices lead to an end of their own.
     """
     library = _library(successors.size)
-    if library is None or successors.dtype not in _FUNCTIONS:
+    if library is None:
         return _walk_in_numpy(successors, first_edges, starts)
     return _walk_compiled(library, successors, first_edges, starts)
 
