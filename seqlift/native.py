@@ -16,14 +16,16 @@ import platform
 import shlex
 import shutil
 import stat
+import subprocess
 import sys
 import sysconfig
+import tempfile
 from importlib import resources
 from pathlib import Path
 
 __all__ = ["load"]
 
-# Any machine of the kind may run it, since folders of users are shared in a cluster.
+# For no processor in particular, since the machines of a cluster share the folders of users.
 _FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
 _COMPILERS = ("cc", "gcc", "clang")
 _PATIENCE = 60  # seconds
@@ -46,8 +48,6 @@ def load(package: str, name: str, *, compiles: bool) -> ctypes.CDLL | None:
     library : ctypes.CDLL or None
         None where there is none to be had, for whatever reason.
     """
-    from subprocess import SubprocessError
-
     source = resources.files(package).joinpath(name).read_bytes()
     try:
         folder = _caches() / "seqlift"
@@ -60,7 +60,7 @@ def load(package: str, name: str, *, compiles: bool) -> ctypes.CDLL | None:
             return ctypes.CDLL(str(kept))
         return _compile(source, folder, stem) if compiles else None
     # A home that nobody has is a RuntimeError, a `$CC` with an open quotation mark a ValueError.
-    except (OSError, RuntimeError, ValueError, SubprocessError):
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError):
         return None
 
 
@@ -99,9 +99,6 @@ def _digest(path: Path) -> str:
 
 def _compile(source: bytes, folder: Path, stem: str) -> ctypes.CDLL | None:
     """Compile a source in a folder of its own; what can be loaded is kept under its name."""
-    import subprocess
-    import tempfile
-
     compiler = _compiler()
     if compiler is None:
         return None
@@ -112,7 +109,8 @@ def _compile(source: bytes, folder: Path, stem: str) -> ctypes.CDLL | None:
             [*compiler, *_FLAGS, "-o", str(made), str(source_file)],
             check=True,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             timeout=_PATIENCE,
         )
         library = ctypes.CDLL(str(made))
