@@ -33,7 +33,7 @@ LAYERS = (
     ),
     ({"explain", "explainer_options", "library", "members", "targeted"},),
     ({"genome"}, {"sequence"}, {"model"}, {"deeplift"}, {"output"}, {"logo"}),
-    ({"errors"}, {"memory"}),
+    ({"errors"}, {"memory"}, {"native"}),
 )
 
 # What siblings know of each other after all.
@@ -57,6 +57,7 @@ WITHOUT = {
     "output": {"torch"},
     "deeplift": {"numpy", "pysam", "h5py"},
     "errors": {"torch", "numpy"},
+    "native": {"torch", "numpy"},
 }
 WITHOUT_AT_FIRST = {
     "cli": {"torch", "numpy", "pandas", "matplotlib", "logomaker", "h5py", "pysam", "pyBigWig"},

@@ -37,6 +37,7 @@ Work = TypeVar("Work")
 _ROWS = 2048  # walks at once: enough to outweigh a numpy call, few enough for the cache
 _CELLS = 2**25  # letters held at once by long walks
 _WORDS = 2**18  # random words at once: 2 MiB
+_WORDS_AMONG_THREADS = 2**19  # fewer calls: after each a thread has to wait for the interpreter
 
 
 class Job(NamedTuple):
@@ -147,15 +148,16 @@ def rows_of(batch: list[Job]) -> Iterator[tuple[Job, slice]]:
         yield job, slice(start, stop)
 
 
-def alike_of(batch: list[Job]) -> Iterator[tuple[list[Job], slice]]:
+def alike_of(batch: list[Job], n_threads: int = 1) -> Iterator[tuple[list[Job], slice]]:
     """Gather jobs that follow each other and are of one shape, with their rows.
 
     What is done for several jobs in one call of numpy leaves the interpreter to other threads.
     """
+    most = _WORDS if n_threads == 1 else _WORDS_AMONG_THREADS
     group: list[Job] = []
     first = 0
     for job, rows in rows_of(batch):
-        is_too_much = (rows.stop - first) * job.length > _WORDS
+        is_too_much = (rows.stop - first) * job.length > most
         if group and (is_too_much or job[1:] != group[0][1:]):
             yield group, slice(first, rows.start)
             group, first = [], rows.start

@@ -95,7 +95,7 @@ def dinucleotide_shuffle(
         n_references,
         2,
         n_threads,
-        lambda regions, batch: _walk_bases(regions, batch, seed),
+        lambda regions, batch: _walk_bases(regions, batch, seed, n_threads),
     )
 
 
@@ -222,13 +222,13 @@ def _shuffle_runs(
     return references.reshape(*np.shape(sequence)[:-2], *references.shape[1:])
 
 
-def _walk_bases(regions: NDArray[np.uint8], batch: list[Job], seed: int) -> _Walked:
+def _walk_bases(regions: NDArray[np.uint8], batch: list[Job], seed: int, n_threads: int) -> _Walked:
     """Shuffle the runs of a batch; yield uint8 (reference, position) for each job."""
     n_rows = sum(job.n_references for job in batch)
     successors = np.full((n_rows, batch[0].length), END, dtype=np.uint8)
     first_edges = np.zeros((n_rows, 5), dtype=np.intp)
     starts = np.empty(n_rows, dtype=np.uint8)
-    for alike, rows in alike_of(batch):
+    for alike, rows in alike_of(batch, n_threads):
         bases = np.stack([regions[job.region, job.start : job.stop] for job in alike])
         streams = [open_stream("dinucleotide", seed, regions[job.region], job) for job in alike]
         ordered = order_edges(bases, [stream.words for stream in streams])

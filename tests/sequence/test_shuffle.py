@@ -283,8 +283,11 @@ def test_how_the_work_is_cut_does_not_show(make, rows, words, cells, monkeypatch
     whole = make(sequences, 11, seed=0)
     monkeypatch.setattr(jobs, "_ROWS", rows)
     monkeypatch.setattr(jobs, "_WORDS", words)
+    monkeypatch.setattr(jobs, "_WORDS_AMONG_THREADS", 2 * words)
     monkeypatch.setattr(jobs, "_CELLS", cells)
-    np.testing.assert_array_equal(make(sequences, 11, seed=0), whole)
+    for n_threads in (1, 2):
+        found = make(sequences, 11, seed=0, n_threads=n_threads)
+        np.testing.assert_array_equal(found, whole)
 
 
 @every_shuffle
