@@ -59,8 +59,9 @@ def load(package: str, name: str, *, compiles: bool) -> ctypes.CDLL | None:
         if kept is not None:
             return ctypes.CDLL(str(kept))
         return _compile(source, folder, stem) if compiles else None
-    # A home that nobody has is a RuntimeError, a `$CC` with an open quotation mark a ValueError.
-    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError):
+    # A home that nobody has is a RuntimeError, a `$CC` with an open quotation mark a ValueError, a
+    # system without owners of files an AttributeError.
+    except (OSError, RuntimeError, ValueError, AttributeError, subprocess.SubprocessError):
         return None
 
 

@@ -95,7 +95,9 @@ def _library(n_steps: int) -> ctypes.CDLL | None:
 @cache
 def _load(*, compiles: bool) -> ctypes.CDLL | None:
     library = native.load("seqlift.sequence", "walks.c", compiles=compiles)
-    for name in _FUNCTIONS.values() if library else ():
+    if library is None or not all(hasattr(library, name) for name in _FUNCTIONS.values()):
+        return None  # a `$CC` of the user's own may hide what it compiles
+    for name in _FUNCTIONS.values():
         function = getattr(library, name)
         function.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_ssize_t] * 3
         function.restype = None

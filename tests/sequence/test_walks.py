@@ -177,3 +177,12 @@ def test_walks_are_compiled_only_for_many_steps(monkeypatch):
         assert spell(walk_bases(*in_given_order([0, 1, 0, 3]))) == ["ACAT"]
         asked.append("walked")
     assert asked == [False, "walked", "walked", True, "walked", "walked"]
+
+
+def test_a_library_that_hides_its_functions_is_none(library, tmp_path, monkeypatch):
+    compiler = tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\nexec cc -fvisibility=hidden "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert walks._load.__wrapped__(compiles=True) is None
