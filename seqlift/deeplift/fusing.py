@@ -15,7 +15,6 @@ Nothing is computed that was not computed before, and nothing but rounding chang
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -27,14 +26,17 @@ from seqlift.deeplift.layouts import (
     ROW,
     Axes,
     after_view,
-    before_view,
     in_rows,
     is_view,
+    later_than,
+    move_before,
     out_of_rows,
+    source_of,
     value_of,
     viewed_by,
 )
-from seqlift.deeplift.rules.winograd import CONVOLVE, Kernel
+from seqlift.deeplift.rules.winograd import CONVOLVE
+from seqlift.deeplift.rules.winograd_steps import Kernel
 
 __all__ = ["fuse_convolutions"]
 
@@ -75,14 +77,11 @@ def fuse_convolutions(module: fx.GraphModule) -> None:
 def _take_product(convolution: fx.Node) -> Kernel:
     """Convolve the factors of a product instead of the product, if nothing else reads it."""
     taken: Any = convolution.args[0]
-    node: fx.Node = taken[0]
-    axes: Axes | None = AXES
-    while axes is not None and is_view(node) and len(node.users) == 1:
-        axes = before_view(node, axes)
-        node = viewed_by(node)
-    value = value_of(node)
-    is_product = node.target is aten.mul.Tensor and len(node.users) == 1
-    if axes is None or value is None or not is_product:
+    node, axes = source_of(taken[0], AXES)
+    value, is_read_once = value_of(node), _is_read_once(node)
+    if axes == AXES:  # never mind the views
+        convolution.update_arg(0, [node])
+    if value is None or node.target is not aten.mul.Tensor or not is_read_once:
         return Kernel()
     sizes = dict(zip(axes, value.shape, strict=True))
     factors = [in_rows(factor, axes, sizes) for factor in node.args]
@@ -94,6 +93,14 @@ def _take_product(convolution: fx.Node) -> Kernel:
     return kernel
 
 
+def _is_read_once(node: fx.Node) -> bool:
+    while len(node.users) == 1:
+        (node,) = node.users
+        if not is_view(node):
+            return True
+    return False
+
+
 def _give_more(convolution: fx.Node, kernel: Kernel) -> None:
     """Have a convolution give what is computed from its results, element by element."""
     (result,) = convolution.users
@@ -101,7 +108,7 @@ def _give_more(convolution: fx.Node, kernel: Kernel) -> None:
     given = found.read_elsewhere()
     if not found.statements or len(found.beside) > MOST_BESIDE or len(given) > MOST_GIVEN:
         return
-    _move_before(convolution, found.beside)
+    move_before(convolution, found.beside)
     statements = [*found.statements, *(f"out[{i}] = {name};" for i, name in enumerate(given))]
     kernel = kernel._replace(beside=len(found.beside), given=len(given), give=" ".join(statements))
     convolution.update_arg(5, list(found.beside))
@@ -136,7 +143,7 @@ class _Computed:
         self.beside: dict[fx.Node, str] = {}
         self._depending = {result}
         self._known: dict[tuple[fx.Node, Axes], str | None] = {}
-        for node in _after(result):
+        for node in later_than(result):
             if not self._depending.isdisjoint(node.all_input_nodes):
                 self._depending.add(node)
                 self._add(node)
@@ -194,14 +201,11 @@ class _Computed:
 
     def _again(self, node: fx.Node, axes: Axes, sizes: dict[str, int]) -> str | None:
         """Compute again what references share: that is quicker than to read one tensor more."""
-        seen: Axes | None = axes
-        while seen is not None and is_view(node):
-            seen = before_view(node, seen)
-            node = viewed_by(node)
+        node, axes = source_of(node, axes)
         is_ours = node.target in WRITTEN and not node.kwargs and len(node.all_input_nodes) == 1
-        if seen is None or REFERENCE in seen or ROW in seen or not is_ours:
+        if REFERENCE in axes or ROW in axes or not is_ours:
             return None
-        operands = [self._operand(argument, seen, sizes) for argument in node.args]
+        operands = [self._operand(argument, axes, sizes) for argument in node.args]
         return None if None in operands else self._state(node, operands)
 
     def read_elsewhere(self) -> dict[str, fx.Node]:
@@ -213,20 +217,3 @@ class _Computed:
             name for node, name in self.names.items() if not self.names.keys() >= node.users.keys()
         }
         return {name: node for name, node in values.items() if name in read}
-
-
-def _after(node: fx.Node) -> Iterator[fx.Node]:
-    while (node := node.next).op != "root":
-        yield node
-
-
-def _move_before(node: fx.Node, needed: Iterable[fx.Node]) -> None:
-    """Move what a node now needs, and what that needs, before it."""
-    later = list(_after(node))
-    moved = set(needed)
-    for one in reversed(later):
-        if one in moved:
-            moved.update(one.all_input_nodes)
-    for one in later:
-        if one in moved:
-            node.prepend(one)

@@ -1,8 +1,9 @@
-"""Which axis of a tensor is which, followed through transpositions and reshapes of a program."""
+"""Which axis of a tensor is which in a program, through its views, and what comes before what."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,10 +15,12 @@ __all__ = [
     "ROW",
     "Axes",
     "after_view",
-    "before_view",
     "in_rows",
     "is_view",
+    "later_than",
+    "move_before",
     "out_of_rows",
+    "source_of",
     "value_of",
     "viewed_by",
 ]
@@ -66,7 +69,17 @@ def after_view(node: fx.Node, axes: Axes) -> Axes | None:
     return _reshaped(axes, tuple(source.shape), tuple(view.shape))
 
 
-def before_view(node: fx.Node, axes: Axes) -> Axes | None:
+def source_of(node: fx.Node, axes: Axes) -> tuple[fx.Node, Axes]:
+    """Follow views back to what they look at, as far as its axes can be named."""
+    while is_view(node):
+        before = _before_view(node, axes)
+        if before is None:
+            break
+        node, axes = viewed_by(node), before
+    return node, axes
+
+
+def _before_view(node: fx.Node, axes: Axes) -> Axes | None:
     """Name the axes of what a view looks at from its own; None if they got mixed."""
     source, view = value_of(viewed_by(node)), value_of(node)
     if source is None or view is None:
@@ -133,6 +146,9 @@ def in_rows(node: object, axes: Axes, sizes: dict[str, int]) -> fx.Node | None:
     other = [axis for axis, size in zip(axes, value.shape, strict=True) if size != sizes[axis]]
     if other not in ([], [REFERENCE]) or (other and value.shape[axes.index(REFERENCE)] != 1):
         return None
+    source, its = source_of(node, axes)
+    if its in (AXES, (SEQUENCE, POSITION, CHANNEL)) and source.target not in SPREAD:
+        return source
     if _is_spread(node):
         return None
     order = sorted(range(len(axes)), key=lambda i: _PLACES[axes[i]])
@@ -166,3 +182,21 @@ def _viewed(node: fx.Node, operator: torch._ops.OpOverload, how: list[int]) -> f
         view = node.graph.call_function(operator, (node, how))
     view.meta["val"] = operator(value, how)
     return view
+
+
+def later_than(node: fx.Node) -> Iterator[fx.Node]:
+    """Yield the nodes behind one, in their order."""
+    while (node := node.next).op != "root":
+        yield node
+
+
+def move_before(node: fx.Node, needed: Iterable[fx.Node]) -> None:
+    """Move what a node now needs, and what that needs, before it."""
+    later = list(later_than(node))
+    moved = set(needed)
+    for one in reversed(later):
+        if one in moved:
+            moved.update(one.all_input_nodes)
+    for one in later:
+        if one in moved:
+            node.prepend(one)

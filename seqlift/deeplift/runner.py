@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from seqlift.deeplift.chaining import chain_convolutions
 from seqlift.deeplift.compiled_before import remember, was_compiled
 from seqlift.deeplift.fusing import fuse_convolutions
 from seqlift.deeplift.program import Function, write_program
@@ -156,6 +157,7 @@ def _compile(function: Function, one_hot: Tensor, references: Tensor) -> tuple[A
             meeting.start()
             program = write_program(function, (one_hot, references))
             fuse_convolutions(program)
+            chain_convolutions(program)
             meeting.join()
             compiled = torch.compile(program, fullgraph=True, dynamic=False)
             # The way back is part of the program.

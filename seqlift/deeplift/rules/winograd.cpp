@@ -8,7 +8,8 @@
 //
 // For the same reason it does what stands around the convolution while the numbers are at hand. What
 // is convolved is made of TAKEN tensors by TAKE; of a result and of BESIDE tensors at its place, GIVE
-// makes the GIVEN tensors that are kept. These five are defined before this file.
+// makes the GIVEN tensors that are kept. These five are defined before this file. And steps that
+// follow each other are taken row by row: what one makes is in the cache when the next reads it.
 //
 // Compiled on the machine that runs it, for the registers that it has.
 
@@ -18,7 +19,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <vector>
 
 namespace {
 
@@ -57,35 +57,67 @@ Numbers allocate(int64_t count) {
   return Numbers(static_cast<float*>(std::aligned_alloc(64, bytes)));
 }
 
-// Tensors of one shape (row, position, channel). Rows of one may be shared by neighbouring rows.
-template <int64_t N>
-struct Tensors {
-  const float* first[N + 1];  // never empty
-  int64_t shared_by[N + 1];
+// One of the tensors of a step, (row, position, channel). Its rows lie one behind the other, and
+// neighbouring rows may share one; or each thread has one row, in its own memory.
+struct Stream {
+  float* first;
+  int64_t shared_by;
+  int64_t own;  // where in the thread's own memory; -1 if it is not there
 
-  Tensors(const float* const* tensors, const int64_t* sharing) : first{}, shared_by{} {
-    std::copy_n(tensors, N, first);
-    std::copy_n(sharing, N, shared_by);
-  }
-  Tensors row(int64_t row, int64_t numbers) const {
-    Tensors found = *this;
-    for (int64_t n = 0; n < N; n++) found.first[n] += row / shared_by[n] * numbers;
-    return found;
+  float* of(int64_t row, int64_t numbers, float* memory) const {
+    return own < 0 ? first + row / shared_by * numbers : memory + own;
   }
 };
 
-struct Job {
-  Tensors<TAKEN> taken;
-  Tensors<BESIDE> beside;
-  float* given[GIVEN];
-  const float *weights, *bias;
-  int64_t length, channels_in, channels_out, padding, dilation, positions;
-  std::vector<int64_t> tiles;  // the first position of each
-  const float* nothing;        // what is read beyond the ends
+// What a thread works with.
+struct Bench {
+  const float* nothing;  // as many zeros as a position has channels
+  float *own, *scratch;
+};
 
-  const float* read(int64_t n, int64_t tile, int64_t i) const {
-    const int64_t at = tiles[tile] - padding + i * dilation;
-    return at >= 0 && at < length ? taken.first[n] + at * channels_in : nothing;
+// One convolution. weights: (sum, panel, channel in, channel out of the panel); bias: (channel out)
+// or null. Channels come in whole panels.
+struct Step {
+  void (*convolve)(const Step*, const Bench*, int64_t row, int64_t part);
+  const Stream *taken, *beside, *given;
+  const float *weights, *bias;
+  int64_t length, channels_in, channels_out, padding, dilation;
+
+  int64_t positions() const { return length + 2 * padding - 2 * dilation; }
+  int64_t tiles() const {
+    const int64_t together = MADE * dilation, left = positions() % together;
+    return positions() / together * dilation + std::min(left, dilation);
+  }
+  int64_t tile(int64_t i) const { return i / dilation * MADE * dilation + i % dilation; }
+  // Tiles of a part: as many as keep the sums near, and enough to use large weights often.
+  int64_t at_once() const { return TILES * std::max<int64_t>(2, channels_in / 32); }
+  int64_t parts() const { return (tiles() + at_once() - 1) / at_once(); }
+  // A line more, lest all six sums fall on the same places of the cache.
+  int64_t sums_apart() const { return at_once() * channels_in + LINE; }
+  int64_t products_apart() const { return at_once() * channels_out + LINE; }
+  int64_t scratch() const { return SUMS * (sums_apart() + products_apart()) + channels_out; }
+};
+
+// A step at one row.
+struct Job {
+  const float* taken[TAKEN];
+  const float* beside[BESIDE + 1];  // never empty
+  float* given[GIVEN];
+  const float *weights, *bias, *nothing;
+  int64_t length, channels_in, channels_out, padding, dilation, positions;
+
+  Job(const Step& step, const Bench& bench, int64_t row)
+      : weights(step.weights), bias(step.bias), nothing(bench.nothing), length(step.length),
+        channels_in(step.channels_in), channels_out(step.channels_out), padding(step.padding),
+        dilation(step.dilation), positions(step.positions()) {
+    const int64_t in = length * channels_in, out = positions * channels_out;
+    for (int64_t n = 0; n < TAKEN; n++) taken[n] = step.taken[n].of(row, in, bench.own);
+    for (int64_t n = 0; n < BESIDE; n++) beside[n] = step.beside[n].of(row, out, bench.own);
+    for (int64_t n = 0; n < GIVEN; n++) given[n] = step.given[n].of(row, out, bench.own);
+  }
+  const float* read(int64_t n, int64_t first, int64_t i) const {
+    const int64_t at = first - padding + i * dilation;
+    return at >= 0 && at < length ? taken[n] + at * channels_in : nothing;
   }
 };
 
@@ -93,8 +125,8 @@ struct Job {
 struct Taken {
   const float* from[TAKEN];
 
-  Taken(const Job& job, int64_t tile, int64_t i) {
-    for (int64_t n = 0; n < TAKEN; n++) from[n] = job.read(n, tile, i);
+  Taken(const Job& job, int64_t first, int64_t i) {
+    for (int64_t n = 0; n < TAKEN; n++) from[n] = job.read(n, first, i);
   }
   Vector at(int64_t c) const {
     Vector in[TAKEN];
@@ -103,10 +135,10 @@ struct Taken {
   }
 };
 
-// The sums of the inputs of one tile; those of one kind lie `apart` numbers from the next.
-void take(const Job& job, int64_t tile, float* sums, int64_t apart) {
-  const Taken from[READ] = {{job, tile, 0}, {job, tile, 1}, {job, tile, 2},
-                            {job, tile, 3}, {job, tile, 4}, {job, tile, 5}};
+// The sums of the inputs of the tile at `first`; those of one kind lie `apart` numbers from the next.
+void take(const Job& job, int64_t first, float* sums, int64_t apart) {
+  const Taken from[READ] = {{job, first, 0}, {job, first, 1}, {job, first, 2},
+                            {job, first, 3}, {job, first, 4}, {job, first, 5}};
   for (int64_t c = 0; c < job.channels_in; c += LANES) {
     const Vector a = from[0].at(c), b = from[1].at(c), d = from[2].at(c);
     const Vector e = from[3].at(c), f = from[4].at(c), g = from[5].at(c);
@@ -145,10 +177,10 @@ struct Place {
   const float* beside[BESIDE + 1];
   float* to[GIVEN];
 
-  Place(const Job& job, int64_t tile, int64_t i, float* nowhere) {
-    const int64_t at = job.tiles[tile] + i * job.dilation, from = at * job.channels_out;
+  Place(const Job& job, int64_t first, int64_t i, float* nowhere) {
+    const int64_t at = first + i * job.dilation, from = at * job.channels_out;
     const bool is_there = at < job.positions;
-    for (int64_t n = 0; n < BESIDE; n++) beside[n] = is_there ? job.beside.first[n] + from : job.nothing;
+    for (int64_t n = 0; n < BESIDE; n++) beside[n] = is_there ? job.beside[n] + from : job.nothing;
     for (int64_t n = 0; n < GIVEN; n++) to[n] = is_there ? job.given[n] + from : nowhere;
   }
   void give(int64_t c, Vector result) const {
@@ -159,10 +191,10 @@ struct Place {
   }
 };
 
-// The results of one tile from its products; those with one sum lie `apart` from the next.
-void give(const Job& job, int64_t tile, const float* products, int64_t apart, float* nowhere) {
-  const Place place[MADE] = {{job, tile, 0, nowhere}, {job, tile, 1, nowhere},
-                             {job, tile, 2, nowhere}, {job, tile, 3, nowhere}};
+// The results of the tile at `first` from its products; those with one sum lie `apart` from the next.
+void give(const Job& job, int64_t first, const float* products, int64_t apart, float* nowhere) {
+  const Place place[MADE] = {{job, first, 0, nowhere}, {job, first, 1, nowhere},
+                             {job, first, 2, nowhere}, {job, first, 3, nowhere}};
   for (int64_t c = 0; c < job.channels_out; c += LANES) {
     const float* from = products + c;
     const Vector a = load(from), z = load(from + 5 * apart);
@@ -179,10 +211,9 @@ void give(const Job& job, int64_t tile, const float* products, int64_t apart, fl
 
 // Ask for where a tile writes; what it reads, the processor foresees by itself.
 // Inlined by force: a function that only prefetches has no effect, and GCC leaves its call out.
-inline __attribute__((always_inline)) void fetch(const Job& job, int64_t tile) {
-  const int64_t n_tiles = job.tiles.size();
-  for (int64_t i = 0; tile < n_tiles && i < MADE; i++) {
-    const int64_t at = job.tiles[tile] + i * job.dilation;
+inline __attribute__((always_inline)) void fetch(const Job& job, int64_t first) {
+  for (int64_t i = 0; i < MADE; i++) {
+    const int64_t at = first + i * job.dilation;
     for (int64_t c = 0; at < job.positions && c < job.channels_out; c += LINE)
       for (int64_t n = 0; n < GIVEN; n++)
         __builtin_prefetch(job.given[n] + at * job.channels_out + c, 1, 2);
@@ -199,68 +230,54 @@ void multiply_panels(const float* sums, const float* weights, float* products, i
                   channels_out);
 }
 
-// Tiles `first` to `first + at_once` of one row.
-void convolve(const Job& job, int64_t first, int64_t at_once, float* sums, float* products, float* nowhere) {
-  const int64_t count = std::min<int64_t>(at_once, job.tiles.size() - first);
+}  // namespace
+
+// A part of one row.
+extern "C" void seqlift_convolve(const Step* step, const Bench* bench, int64_t row, int64_t part) {
+  const Job job(*step, *bench, row);
+  const int64_t begin = part * step->at_once();
+  const int64_t count = std::min(step->at_once(), step->tiles() - begin);
   const int64_t in = job.channels_in, out = job.channels_out, panels = out / PANEL;
-  // A line more, lest all six fall on the same places of the cache.
-  const int64_t sums_apart = at_once * in + LINE, products_apart = at_once * out + LINE;
-  for (int64_t t = 0; t < count; t++) take(job, first + t, sums + t * in, sums_apart);
+  float* const sums = bench->scratch;
+  float* const products = sums + SUMS * step->sums_apart();
+  float* const nowhere = products + SUMS * step->products_apart();
+  for (int64_t t = 0; t < count; t++)
+    take(job, step->tile(begin + t), sums + t * in, step->sums_apart());
   for (int64_t s = 0; s < SUMS; s++)
     for (int64_t p = 0; p < panels; p += PANELS)
       for (int64_t t = 0; t < count; t += TILES) {
-        if (p == 0) fetch(job, first + t + s);
-        multiply_panels(sums + s * sums_apart + t * in, job.weights + (s * panels + p) * in * PANEL,
-                        products + s * products_apart + t * out + p * PANEL, in, out,
+        if (p == 0 && t + s < count) fetch(job, step->tile(begin + t + s));
+        multiply_panels(sums + s * step->sums_apart() + t * in,
+                        job.weights + (s * panels + p) * in * PANEL,
+                        products + s * step->products_apart() + t * out + p * PANEL, in, out,
                         std::min(PANELS, panels - p));
       }
-  for (int64_t t = 0; t < count; t++) give(job, first + t, products + t * out, products_apart, nowhere);
+  for (int64_t t = 0; t < count; t++)
+    give(job, step->tile(begin + t), products + t * out, step->products_apart(), nowhere);
 }
 
-}  // namespace
-
-// taken: (row, position, channel in); weights: (sum, panel, channel in, channel out of the panel);
-// bias: (channel out) or null; beside, given: (row, position, channel out). Channels come in whole
-// panels. Of `taken` and `beside` a row is shared by as many as said. Returns whether there was memory.
-extern "C" bool seqlift_winograd(const float* const* taken, const int64_t* taken_sharing,
-                                 const float* const* beside, const int64_t* beside_sharing,
-                                 float* const* given, const float* weights, const float* bias,
-                                 int64_t rows, int64_t length, int64_t channels_in,
-                                 int64_t channels_out, int64_t padding, int64_t dilation,
-                                 int64_t threads) {
-  // As many as keep the sums near, and enough to use the weights often where those are large.
-  const int64_t at_once = TILES * std::max<int64_t>(2, channels_in / 32);
-  const int64_t n_sums = SUMS * (at_once * channels_in + LINE);
-  const int64_t n_products = SUMS * (at_once * channels_out + LINE);
-  const int64_t each = n_sums + n_products + channels_out;
-  const int64_t widest = std::max(channels_in, channels_out);
-  const Numbers scratch = allocate(widest + threads * each);
-  if (!scratch) return false;
-  std::fill_n(scratch.get(), widest, 0.0f);
-
-  const int64_t positions = length + 2 * padding - 2 * dilation;
-  const Tensors<TAKEN> all_taken(taken, taken_sharing);
-  const Tensors<BESIDE> all_beside(beside, beside_sharing);
-  Job whole{all_taken, all_beside, {}, weights, bias, length, channels_in, channels_out,
-            padding, dilation, positions, {}, scratch.get()};
-  for (int64_t first = 0; first < positions; first += MADE * dilation)
-    for (int64_t i = first; i < std::min(first + dilation, positions); i++)
-      whole.tiles.push_back(i);
-  const int64_t n_tiles = whole.tiles.size(), parts = (n_tiles + at_once - 1) / at_once;
+// Take steps one after the other at each row; a single step is shared out by parts of rows. A thread
+// has `own` numbers for what it makes and nobody else reads. Returns whether there was memory.
+extern "C" bool seqlift_run(const Step* steps, int64_t n_steps, int64_t rows, int64_t own,
+                            int64_t threads) {
+  int64_t widest = 0, scratch = 0;
+  for (int64_t n = 0; n < n_steps; n++) {
+    widest = std::max({widest, steps[n].channels_in, steps[n].channels_out});
+    scratch = std::max(scratch, steps[n].scratch());
+  }
+  const Numbers memory = allocate(widest + threads * (own + scratch));
+  if (!memory) return false;
+  std::fill_n(memory.get(), widest, 0.0f);
+  const int64_t split = n_steps == 1 ? steps->parts() : 1;
 #pragma omp parallel num_threads(threads)
   {
-    float* const sums = scratch.get() + widest + omp_get_thread_num() * each;
-    float* const products = sums + n_sums;
-    float* const nowhere = products + n_products;
-    Job job = whole;
+    float* const mine = memory.get() + widest + omp_get_thread_num() * (own + scratch);
+    const Bench bench{memory.get(), mine, mine + own};
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < rows * parts; i++) {
-      const int64_t row = i / parts;
-      job.taken = all_taken.row(row, length * channels_in);
-      job.beside = all_beside.row(row, positions * channels_out);
-      for (int64_t n = 0; n < GIVEN; n++) job.given[n] = given[n] + row * positions * channels_out;
-      convolve(job, i % parts * at_once, at_once, sums, products, nowhere);
-    }
+    for (int64_t i = 0; i < rows * split; i++)
+      for (const Step* step = steps; step != steps + n_steps; step++)
+        for (int64_t part = i % split; part < step->parts(); part += split)
+          step->convolve(step, &bench, i / split, part);
   }
   return true;
 }

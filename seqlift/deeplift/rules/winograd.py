@@ -9,7 +9,7 @@ Errors stay within a few roundings (the points are 0, ±1, ±2).
 A dilated convolution is one for every remainder of the position by the dilation.
 
 For the memory's sake the function can do what stands around a convolution as well, element by
-element; `fusing.py` writes that into a program.
+element (`fusing.py`), and several convolutions row by row (`chaining.py`).
 
 References
 ----------
@@ -19,15 +19,12 @@ Convolutional Neural Networks, CVPR, F(4, 3).
 
 from __future__ import annotations
 
-import ctypes
-from functools import cache
-from importlib import resources
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-__all__ = ["CONVOLVE", "Kernel", "convolve_winograd", "takes_winograd"]
+from seqlift.deeplift.rules.winograd_steps import Kernel, Step, run_steps
+
+__all__ = ["CONVOLVE", "convolve_winograd", "takes_winograd"]
 
 WIDTH = 3
 PANEL = 16  # channels that lie together in memory
@@ -44,36 +41,6 @@ OF_WEIGHTS = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-
-
-class Kernel(NamedTuple):
-    """What is done around a convolution: expressions of C++ on vectors of numbers.
-
-    Attributes
-    ----------
-    taken, beside, given : int
-        Tensors that are convolved, that stand beside the results, and that come out.
-    take : str
-        Of ``in[i]``, the numbers of `taken`; must be zero where they are.
-    give : str
-        Statements that set ``out[i]``, of the result ``y`` and the numbers ``in[i]`` of `beside`.
-    """
-
-    taken: int = 1
-    take: str = "in[0]"
-    beside: int = 0
-    given: int = 1
-    give: str = "out[0] = y;"
-
-    def definitions(self) -> str:
-        """Return what winograd.cpp wants defined."""
-        return (
-            f"#define TAKEN {self.taken}\n"
-            f"#define TAKE(in) {self.take}\n"
-            f"#define BESIDE {self.beside}\n"
-            f"#define GIVEN {self.given}\n"
-            f"#define GIVE(y, in, out) {self.give}\n"
-        )
 
 
 PLAIN = Kernel().definitions()
@@ -163,21 +130,18 @@ def _convolve(
     list of Tensor, shape (row, position, channel out)
     """
     given: list[Tensor] = _of_shape(taken, sums, bias, padding, dilation, beside, n_given, code)
-    bias = None if bias is None else bias.contiguous()  # a parameter may be one number, expanded
-    taken, beside, sums = [*map(_whole, taken)], [*map(_whole, beside)], sums.contiguous()
-    n_rows, _, n_out = given[0].shape
-    _, length, n_in = taken[0].shape
-    sizes = (n_rows, length, n_in, n_out, padding, dilation, torch.get_num_threads())
-    has_room = _library(code).seqlift_winograd(
-        *_shared(taken, n_rows),
-        *_shared(beside, n_rows),
-        _pointers(given),
-        ctypes.c_void_p(sums.data_ptr()),
-        ctypes.c_void_p(None if bias is None else bias.data_ptr()),
-        *map(ctypes.c_int64, sizes),
+    step = Step(
+        [tensor.contiguous() for tensor in taken],
+        sums.contiguous(),
+        None if bias is None else bias.contiguous(),  # a parameter may be one number, expanded
+        padding,
+        dilation,
+        taken[0].shape[1],
+        [tensor.contiguous() for tensor in beside],
+        given,
+        code,
     )
-    if not has_room:
-        raise MemoryError("no memory for the sums of a convolution")
+    run_steps([step], len(given[0]))
     return given
 
 
@@ -199,31 +163,3 @@ def _of_shape(
     n_positions = taken[0].shape[1] + 2 * padding - dilation * (WIDTH - 1)
     shape = n_rows, n_positions, sums.shape[1] * PANEL
     return [taken[0].new_empty(shape) for _ in range(n_given)]
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    return tensor.contiguous()
-
-
-def _pointers(tensors: list[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
-
-
-def _shared(
-    tensors: list[Tensor], n_rows: int
-) -> tuple[ctypes.Array[ctypes.c_void_p], ctypes.Array[ctypes.c_int64]]:
-    """Return where tensors lie, and how many rows share a row of each."""
-    sharing = [n_rows // max(len(tensor), 1) for tensor in tensors]
-    return _pointers(tensors), (ctypes.c_int64 * len(tensors))(*sharing)
-
-
-@cache
-def _library(code: str) -> ctypes.CDLL:
-    """Compile winograd.cpp, or load what was compiled before, as torch does its own code."""
-    from torch._inductor.codecache import CppCodeCache
-
-    source = resources.files("seqlift.deeplift.rules").joinpath("winograd.cpp").read_text("utf-8")
-    # Products and sums in one step: half the time. Torch leaves them apart.
-    library = CppCodeCache.load(f"{code}\n{source}", extra_flags=("-ffp-contract=fast",))
-    library.seqlift_winograd.restype = ctypes.c_bool
-    return library  # type: ignore[no-any-return]
