@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seqlift.deeplift.methods import MethodOptions
-from seqlift.deeplift.runner import COMPILE, Runner
+from seqlift.deeplift.runner import COMPILE, Runner, is_out_of_memory
 from seqlift.deeplift.scores import (
     ESTIMATORS,
     Contributions,
@@ -380,8 +380,3 @@ class Explainer:
 
 def _references_at_once(n_references: int, reference_error: float | None) -> int:
     return n_references if reference_error is None else min(ROUND, n_references)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Say whether an error of torch is that memory, of a device or of the host, did not suffice."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -23,8 +23,10 @@ from seqlift.deeplift.rules.winograd_chain import CHAIN
 
 __all__ = ["chain_convolutions"]
 
-# Rows that a thread must have: one row is not shared out.
+# Rows that a thread must have, since one row is not shared out; and how much longer it may take
+# that some threads have a row more than others.
 FEWEST_ROWS = 2
+UNEVEN = 1.2
 
 ALIGNED = 16  # numbers that a thread's memory is counted in
 
@@ -48,7 +50,9 @@ def chain_convolutions(module: fx.GraphModule) -> None:
 
 
 def _has_rows(node: fx.Node) -> bool:
-    return _shape(node)[0] >= FEWEST_ROWS * torch.get_num_threads()
+    n_rows, n_threads = _shape(node)[0], torch.get_num_threads()
+    most = -(-n_rows // n_threads)
+    return n_rows >= FEWEST_ROWS * n_threads and most * n_threads <= UNEVEN * n_rows
 
 
 def _shape(node: fx.Node) -> list[int]:

@@ -7,6 +7,7 @@ function is there; who empties the folder removes both.
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -31,5 +32,7 @@ def remember(description: str) -> None:
 def _mark(description: str) -> Path:
     from torch._inductor.runtime.cache_dir_utils import cache_dir  # importing it takes a second
 
-    whole = f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()} {description}"
+    versions = f"{torch.__version__} {version('seqlift')}"
+    machine = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
+    whole = f"{versions} {machine} {description}"
     return Path(cache_dir()) / "seqlift" / hashlib.sha256(whole.encode()).hexdigest()

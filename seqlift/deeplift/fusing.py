@@ -7,13 +7,16 @@ on the way back. The convolution has their numbers at hand, so they are written 
 
 * a product that nothing else reads becomes what is convolved;
 * what is computed element by element from the results, and from what does not depend on them,
-  becomes what the convolution gives, as far as others read it.
+  becomes what the convolution gives, as far as others read it; all of it or, where that is many
+  tensors, nothing.
 
-Nothing is computed that was not computed before, and nothing but rounding changes.
+Nothing but rounding changes. Only what the references of a sequence share is computed again, for
+each of them.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -26,6 +29,7 @@ from seqlift.deeplift.layouts import (
     ROW,
     Axes,
     after_view,
+    erase_unread,
     in_rows,
     is_view,
     later_than,
@@ -70,7 +74,7 @@ def fuse_convolutions(module: fx.GraphModule) -> None:
     # From the end: what the references compute again for themselves, the sequence need not give.
     for node in reversed(convolutions):
         _give_more(node, kernels[node])
-        module.graph.eliminate_dead_code()
+    module.graph.eliminate_dead_code()
     module.recompile()
 
 
@@ -103,7 +107,9 @@ def _is_read_once(node: fx.Node) -> bool:
 
 def _give_more(convolution: fx.Node, kernel: Kernel) -> None:
     """Have a convolution give what is computed from its results, element by element."""
-    (result,) = convolution.users
+    result, *others = convolution.users
+    for other in others:  # equal results that a program returns are not merged before
+        other.replace_all_uses_with(result)
     found = _Computed(result)
     given = found.read_elsewhere()
     if not found.statements or len(found.beside) > MOST_BESIDE or len(given) > MOST_GIVEN:
@@ -119,6 +125,7 @@ def _give_more(convolution: fx.Node, kernel: Kernel) -> None:
             one = node.graph.call_function(operator.getitem, (convolution, i))
         one.meta["val"] = result.meta["val"]
         node.replace_all_uses_with(out_of_rows(one, found.axes[node], node.meta["val"]))
+    erase_unread(found.names)
 
 
 class _Computed:
@@ -164,6 +171,8 @@ class _Computed:
         if value is None or value.dtype != torch.float32 or len(axes) != 1:
             return
         (its,) = axes
+        if value.dim() != len(its):
+            return
         sizes = dict(zip(its, value.shape, strict=True))
         before = self.statements.copy(), self.beside.copy(), self._known.copy()
         operands = [self._operand(argument, its, sizes) for argument in node.args]
@@ -180,13 +189,13 @@ class _Computed:
 
     def _operand(self, argument: object, axes: Axes, sizes: dict[str, int]) -> str | None:
         if isinstance(argument, int | float):
-            return f"{float(argument).hex()}f"
+            return f"{float(argument).hex()}f" if math.isfinite(argument) else None
         if not isinstance(argument, fx.Node):
             return None
         if argument in self.names:
             is_alike = list(argument.meta["val"].shape) == list(sizes.values())
             return self.names[argument] if is_alike else None
-        if argument in self._depending:
+        if argument in self._depending or len(argument.meta["val"].shape) != len(axes):
             return None
         key = argument, axes
         if key not in self._known:

@@ -15,6 +15,7 @@ __all__ = [
     "ROW",
     "Axes",
     "after_view",
+    "erase_unread",
     "in_rows",
     "is_view",
     "later_than",
@@ -200,3 +201,13 @@ def move_before(node: fx.Node, needed: Iterable[fx.Node]) -> None:
     for one in later:
         if one in moved:
             node.prepend(one)
+
+
+def erase_unread(nodes: Iterable[fx.Node]) -> None:
+    """Erase those of some nodes that nobody reads, and what was there for them alone."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.op == "call_function" and not node.users and not node._erased:
+            waiting.extend(node.all_input_nodes)
+            node.graph.erase_node(node)

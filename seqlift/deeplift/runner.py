@@ -12,10 +12,10 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from seqlift.deeplift.fusing import fuse_convolutions
 from seqlift.deeplift.program import Function, write_program
 from seqlift.errors import CompileWarning
 
-__all__ = ["COMPILE", "Runner"]
+__all__ = ["COMPILE", "Runner", "is_out_of_memory"]
 
 COMPILE = ("auto", "on", "off")
 
@@ -38,6 +38,10 @@ COMPILE = ("auto", "on", "off")
 COMPILE_SECONDS = 50.0
 LOAD_SECONDS = 8.0
 SAVED = 0.4
+
+# A maximum over four positions is computed once a window, not written out for each of the four: the
+# demo model gained a third.
+OPTIONS_ON_CPU: dict[str, Any] = {"unroll_reductions_threshold": 1}
 
 
 class Runner:
@@ -153,16 +157,19 @@ def _compile(function: Function, one_hot: Tensor, references: Tensor) -> tuple[A
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch's own, to itself
-            meeting = threading.Thread(target=_meet_compiler, daemon=True)
-            meeting.start()
-            program = write_program(function, (one_hot, references))
-            fuse_convolutions(program)
-            chain_convolutions(program)
-            meeting.join()
-            compiled = torch.compile(program, fullgraph=True, dynamic=False)
+            with ThreadPoolExecutor(1) as beside:
+                if one_hot.device.type == "cpu":
+                    beside.submit(_meet_compiler)
+                program = write_program(function, (one_hot, references))
+                fuse_convolutions(program)
+                chain_convolutions(program)
+            options = OPTIONS_ON_CPU if one_hot.device.type == "cpu" else None
+            compiled = torch.compile(program, fullgraph=True, dynamic=False, options=options)
             # The way back is part of the program.
             return torch.no_grad()(compiled), compiled(one_hot, references)
     except Exception as error:  # the compiler raises whatever its many parts raise
+        if is_out_of_memory(error):  # in the batch that was run
+            raise
         _warn(f"torch.compile failed ({type(error).__name__}: {_first_line(error)})")
         return None, None
 
@@ -185,6 +192,11 @@ def has_compiler() -> bool:
 
     names = config.cpp.cxx if isinstance(config.cpp.cxx, (list, tuple)) else [config.cpp.cxx]
     return any(shutil.which(name) for name in names if name)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error of torch is that memory, of a device or of the host, did not suffice."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _warn(reason: str) -> None:

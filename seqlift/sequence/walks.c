@@ -28,6 +28,7 @@
     void name(const number *successors, ptrdiff_t *next_edges, const number *starts,               \
               number *vertices, ptrdiff_t n_rows, ptrdiff_t length, ptrdiff_t n_vertices) {        \
         ptrdiff_t row = 0;                                                                         \
+        if (length == 0) return;                                                                   \
         for (; row + ABREAST <= n_rows; row += ABREAST)                                            \
             name##_abreast(successors + row * length, next_edges + row * n_vertices, starts + row, \
                            vertices + row * length, ABREAST, length, n_vertices);                  \

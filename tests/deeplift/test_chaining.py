@@ -153,3 +153,9 @@ def test_chains_of_sequences_and_of_references_stand_beside_each_other():
 def test_few_rows_are_shared_out_by_parts_instead():
     torch.set_num_threads(4)
     assert not plans(chained(residual, *tensors(ROWS)))
+
+
+def test_rows_that_do_not_come_out_even_are_too():
+    torch.set_num_threads(3)
+    assert not plans(chained(residual, *tensors((7, LENGTH, N_CHANNELS))))
+    assert plans(chained(residual, *tensors((11, LENGTH, N_CHANNELS))))

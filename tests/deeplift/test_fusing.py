@@ -96,6 +96,23 @@ def test_odd_numbers_stay_what_they_are():
     )
 
 
+def test_an_absolute_value_has_no_sign():
+    beside = tensors(ROWS)[0]
+    beside[:, 0] = -0.0
+
+    def function(x, z):
+        return (z + 1) / (convolve(x) * 0 * z).abs()
+
+    assert_fused(function, tensors(ROWS)[0], beside, without=[aten.abs.default, aten.mul.Tensor])
+
+
+def test_equal_convolutions_are_one_and_both_come_out():
+    def function(x):
+        return convolve(x).relu(), convolve(x).relu(), convolve(x)
+
+    assert_fused(function, *tensors(ROWS), without=[aten.relu.default])
+
+
 def test_a_product_that_nothing_else_reads_is_convolved_as_two():
     assert_fused(
         lambda x, z: convolve((x.transpose(1, 2) * z.transpose(1, 2)).transpose(1, 2)),
@@ -195,6 +212,9 @@ def test_convolutions_that_follow_each_other_wait_for_each_other():
         lambda y, x: torch.add(y, x, alpha=2),
         lambda y, x: y.clamp(max=1) + x,
         lambda y, x: y + x.sum().expand(ROWS),
+        lambda y, x: y * float("inf"),
+        lambda y, x: y * x[:, None, :1],
+        lambda y, x: y * x[0].clone().t().contiguous().t(),
     ],
 )
 def test_what_is_not_element_by_element_stays_outside(function):

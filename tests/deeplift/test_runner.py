@@ -141,3 +141,17 @@ def test_compiled_code_gives_the_same():
     followed = len(calls)
     assert_same(run(*batch(4)), mean_difference(*batch(4)))
     assert len(calls) == followed, "the second batch ran compiled code alone"
+
+
+def test_memory_that_does_not_suffice_is_not_taken_for_a_compiler_that_fails(monkeypatch):
+    """A batch half as large may do, compiled."""
+
+    def compile_(program, **_):
+        def run(*_):
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+        return run
+
+    monkeypatch.setattr(module.torch, "compile", compile_)
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        Runner(mean_difference, "on", ROWS)(*batch(4))

@@ -7,6 +7,7 @@ from seqlift.deeplift.program import write_program
 from seqlift.deeplift.rules import convolution as module
 from seqlift.deeplift.rules.convolution import convolution, differentiable_convolution
 from seqlift.deeplift.rules.winograd import convolve_winograd, takes_winograd
+from seqlift.deeplift.rules.winograd_steps import Kernel, Step, run_steps
 from seqlift.deeplift.runner import has_compiler
 from seqlift.explain import Explainer
 
@@ -155,3 +156,11 @@ def test_compiled_scores_are_those_of_the_rules_in_float64():
     )
     error = (found.hypothetical - expected.hypothetical).abs().max()
     assert 0 < error < 1e-5 * expected.hypothetical.abs().max()
+
+
+@needs_compiler
+def test_memory_that_is_not_there_is_an_error_that_halves_the_batch():
+    value, sums, given = torch.zeros(1, 9, 32), torch.zeros(6, 2, 32, 16), torch.zeros(1, 9, 32)
+    step = Step([value], sums, None, 1, 1, 9, [], [given], Kernel().definitions())
+    with pytest.raises(torch.OutOfMemoryError, match="can't allocate memory"):
+        run_steps([step], 1, n_own=2**55)

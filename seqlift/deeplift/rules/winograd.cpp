@@ -40,12 +40,14 @@ constexpr int64_t LINE = 16;  // numbers that memory hands over together
 // `aligned(4)`: a number's own alignment is all that is asked of a tensor.
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
 
+typedef int32_t Bits __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+
 Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
 void store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
 
 // Not a number stays what it is.
 inline Vector positive(Vector value) { return value < 0 ? Vector{} : value; }
-inline Vector size(Vector value) { return value < 0 ? -value : value; }
+inline Vector size(Vector value) { return reinterpret_cast<Vector>(reinterpret_cast<Bits>(value) & 0x7fffffff); }
 
 struct Free {
   void operator()(float* numbers) const { std::free(numbers); }

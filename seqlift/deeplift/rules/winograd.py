@@ -116,7 +116,7 @@ def _convolve(
     Parameters
     ----------
     taken : list of Tensor, shape (row, position, channel in)
-        The rows of the longest are convolved; neighbouring rows share one of the others.
+        There are as many rows as the longest has; neighbouring rows share one of the others.
     sums : Tensor, from `_in_panels`
     bias : Tensor or None, shape (channel out,)
     padding, dilation : int
@@ -159,7 +159,7 @@ def _of_shape(
     n_given: int,
     code: str,
 ) -> list[Tensor]:
-    n_rows = max(len(tensor) for tensor in (*taken, *beside))
+    n_rows = max(map(len, taken))
     n_positions = taken[0].shape[1] + 2 * padding - dilation * (WIDTH - 1)
     shape = n_rows, n_positions, sums.shape[1] * PANEL
     return [taken[0].new_empty(shape) for _ in range(n_given)]

@@ -110,7 +110,7 @@ def run_steps(steps: Sequence[Step], n_rows: int, n_own: int = 0) -> None:
     array = (_Step * len(steps))(*(_in_c(step, n_rows) for step in steps))
     sizes = map(ctypes.c_int64, (len(steps), n_rows, n_own, torch.get_num_threads()))
     if not _library(steps[0].code).seqlift_run(array, *sizes):
-        raise MemoryError("no memory for the sums of a convolution")
+        raise torch.OutOfMemoryError("can't allocate memory for the sums of a convolution")
 
 
 def _in_c(step: Step, n_rows: int) -> _Step:
@@ -135,6 +135,7 @@ def _streams(places: Sequence[Place], n_rows: int) -> ctypes.Array[_Stream]:
 def _stream(place: Place, n_rows: int) -> _Stream:
     if isinstance(place, int):
         return _Stream(None, 1, place)
+    assert n_rows % max(len(place), 1) == 0
     return _Stream(place.data_ptr(), n_rows // max(len(place), 1), -1)
 
 
