@@ -33,8 +33,8 @@ __all__ = ["COMPILE", "Runner", "is_out_of_memory"]
 COMPILE = ("auto", "on", "off")
 
 # What compiling costs on two cores (BPNet, Basset and the demo model 12 to 19 s, wider ones more),
-# what it costs where torch has kept it (2 to 3 s, and as much for imports), and what it saves of the
-# time of a batch (there 0.6 to 0.8, less where convolutions that are not ours are all the work).
+# what it costs where torch has kept it (2 to 3 s, and as much for imports), and what it saves of
+# the time of a batch (there 0.6 to 0.8, less where others' convolutions are all the work).
 COMPILE_SECONDS = 25.0
 LOAD_SECONDS = 5.0
 SAVED = 0.5
