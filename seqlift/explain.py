@@ -21,6 +21,7 @@ from seqlift.deeplift.scores import (
     ESTIMATORS,
     Contributions,
     Part,
+    agree,
     average,
     combine,
     join,
@@ -374,8 +375,16 @@ class Explainer:
         # A job of few regions is a batch of its own size.
         rows = max(n_regions, min(self.batch_size, self._pairs_left) // n_references)
         description = f"{self.members[i].description()} {self.estimator} {keep}"
-        self._runners[key] = Runner(score, self._compile, rows, len(self.targets), description)
+        self._runners[key] = Runner(
+            score, self._compile, rows, len(self.targets), description, _agree_each
+        )
         return self._runners[key]
+
+
+def _agree_each(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> bool:
+    """Compare what two ways of scoring give, target by target."""
+    pairs = zip(found, expected, strict=True)
+    return all(agree(Part(*one), Part(*other)) for one, other in pairs)
 
 
 def _references_at_once(n_references: int, reference_error: float | None) -> int:

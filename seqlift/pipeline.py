@@ -6,7 +6,7 @@ before the first batch, and the results of a run appear together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -34,6 +34,9 @@ from seqlift.workers import Workers
 __all__ = ["run"]
 
 CPU = torch.device("cpu")
+
+# That shuffle for a device other than the CPU.
+SHUFFLING_THREADS = 4
 
 
 def run(
@@ -82,7 +85,7 @@ def run(
         )
         warn_if_blind(explainers, source)
         state.timed("check_input")
-        schemes = _open_schemes(plan, source, explainers, counted.n_rows)
+        schemes = _open_schemes(plan, source, explainers, counted.n_rows, devices)
         state.timed("prepare_references")
         attributes = _attributes(plan, models, explainers, devices) | provenance
         attributes |= {"input_digest": counted.digest} | _shard_attributes(plan, counted)
@@ -148,7 +151,11 @@ def _open_journal(
 
 
 def _open_schemes(
-    plan: Plan, source: Source, explainers: list[Explainer], n_rows: int
+    plan: Plan,
+    source: Source,
+    explainers: list[Explainer],
+    n_rows: int,
+    devices: Sequence[torch.device],
 ) -> list[References]:
     """Make the reference schemes ready; what they need is read here."""
     length = explainers[0].length
@@ -161,7 +168,15 @@ def _open_schemes(
         n_references=plan.n_references,
         seed=plan.seed,
         background=plan.background,
+        n_threads=_shuffling_threads(devices),
     )
+
+
+def _shuffling_threads(devices: Sequence[torch.device]) -> int:
+    """Return how many threads shuffle for each device; a model on the CPU has all but one."""
+    if any(device.type == "cpu" for device in devices):
+        return 1
+    return max(1, min(SHUFFLING_THREADS, torch.get_num_threads() // len(devices)))
 
 
 def _attributes(

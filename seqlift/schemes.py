@@ -60,6 +60,7 @@ class _Made:
     n: int
     seed: int
     background: Background
+    n_threads: int = 1
     n_made: int = field(init=False)
     attributes: dict[str, Any] = field(init=False)
 
@@ -71,7 +72,12 @@ class _Made:
 
     def make(self, one_hot: NDArray[np.uint8], rows: Sequence[int]) -> NDArray[Any]:
         return make_references(
-            one_hot, self.label, self.n, seed=self.seed, background=self.background
+            one_hot,
+            self.label,
+            self.n,
+            seed=self.seed,
+            background=self.background,
+            n_threads=self.n_threads,
         )
 
     def find_unshufflable(self, one_hot: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -229,6 +235,7 @@ def open_schemes(
     n_references: int,
     seed: int,
     background: str | None = None,
+    n_threads: int = 1,
 ) -> list[References]:
     """Make schemes ready, with all that they need of the genome, the regions and the user's files.
 
@@ -247,6 +254,8 @@ def open_schemes(
     seed : int
     background : str or None
         For the flat reference: frequencies of A, C, G, T, or "regions" for those of all windows.
+    n_threads : int
+        That shuffle.
 
     Returns
     -------
@@ -266,7 +275,7 @@ def open_schemes(
             return _Genomic(pool, n_references, seed)
         if _is_file(word):
             return _open_own(word, n_rows, length)
-        return _Made(word, n_references, seed, frequency)
+        return _Made(word, n_references, seed, frequency, n_threads)
 
     return [opened(word) for word in words]
 

@@ -116,7 +116,7 @@ class TargetedModel:
         for graph in graphs:
             self._require_independent_rows(graph)
         self._bytes_a_pair = max(bytes_a_pair(graph.graph, self.dtype) for graph in graphs)
-        return [optimise(graph, self.device) for graph in graphs] if self._is_deeplift else graphs
+        return [optimise(graph) for graph in graphs] if self._is_deeplift else graphs
 
     def _require_independent_rows(self, graph: fx.GraphModule) -> None:
         """Refuse a model whose output for a sequence depends on the others in the batch.

@@ -83,7 +83,12 @@ LAYERS = [
 def test_the_two_passes_of_the_limit_are_the_layer_s(layer):
     """With a layer's own input they give its output without bias, and its gradient."""
     layer = layer.double()
-    (x, weight, padding, dilation), back = module("limit").passes(layer, 40, 2, torch.float64)
+
+    def make(n_channels, n):
+        x = torch.randn(2, n_channels, 1, n, dtype=torch.float64)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    (x, weight, padding, dilation), back = module("limit").passes(layer, 40, make)
     rows = x.squeeze(2).requires_grad_()
     expected = nn.functional.conv1d(rows, layer.weight, None, 1, layer.padding, layer.dilation)
     found = nn.functional.conv2d(x, weight, None, 1, (0, padding), (1, dilation))

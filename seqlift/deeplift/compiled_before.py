@@ -7,10 +7,11 @@ function is there; who empties the folder removes both.
 from __future__ import annotations
 
 import hashlib
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from seqlift import __version__
 
 __all__ = ["remember", "was_compiled"]
 
@@ -32,7 +33,7 @@ def remember(description: str) -> None:
 def _mark(description: str) -> Path:
     from torch._inductor.runtime.cache_dir_utils import cache_dir  # importing it takes a second
 
-    versions = f"{torch.__version__} {version('seqlift')}"
+    versions = f"{torch.__version__} {__version__}"
     machine = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
     whole = f"{versions} {machine} {description}"
     return Path(cache_dir()) / "seqlift" / hashlib.sha256(whole.encode()).hexdigest()

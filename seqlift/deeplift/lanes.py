@@ -122,7 +122,7 @@ def difference(value: Lanes) -> Tensor:
 def midpoint(value: Lanes) -> Tensor:
     """Return the points halfway, one row for each row of the reference lane."""
     sequence, reference = paired(value)
-    return flat(sequence / 2 + reference / 2, value.reference)
+    return flat(torch.add(sequence / 2, reference, alpha=0.5), value.reference)
 
 
 class _WithMultiplier(torch.autograd.Function):

@@ -24,6 +24,7 @@ __all__ = [
     "ESTIMATORS",
     "Contributions",
     "Part",
+    "agree",
     "average",
     "combine",
     "completeness_tolerance",
@@ -40,6 +41,10 @@ ESTIMATORS = ("plain", "base-marginal")
 # What stands below for the precision of products with less of it than float32 has; it makes a
 # hundredth of delta rounding.
 LOWERED = {"bfloat16": 1e-5, "tf32": 1e-5}
+
+# What no rounding explains: this share of a track, and of the prediction where a track is nothing.
+FAR = 0.05
+NOISE = 1e-4
 
 
 class Contributions(NamedTuple):
@@ -140,6 +145,24 @@ def part(
         found.prediction_reference,
         m if keep_multipliers else None,
     )
+
+
+def agree(found: Part, expected: Part) -> bool:
+    """Say whether two ways of computing the same parts are both right, or one of them is wrong.
+
+    Parameters
+    ----------
+    found, expected : Part
+        Of the same regions and references.
+
+    Returns
+    -------
+    bool
+        False only for more than rounding makes of it, even that of bfloat16, and for NaN.
+    """
+    difference = (found.tracks - expected.tracks).abs().sum()
+    noise = NOISE * expected.prediction.abs().max()
+    return bool(difference <= FAR * expected.tracks.abs().sum() + noise)
 
 
 def average(parts: Sequence[Part]) -> Part:

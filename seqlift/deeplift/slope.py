@@ -22,6 +22,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlift.deeplift.program import is_followed
+
 __all__ = ["is_near_zero", "slope"]
 
 # Rounding of a value, relative to its size, a few operations deep.
@@ -50,7 +52,8 @@ def is_near_zero(
     """
     eps = torch.finfo(delta_in.dtype).eps
     if kinked:
-        limit = ROUNDING_STEPS * eps * middle.abs()
+        size = middle.abs()
+        limit = size * (ROUNDING_STEPS * eps) if is_followed() else size.mul_(ROUNDING_STEPS * eps)
     else:
         limit = eps ** (1 / 3) * (middle.abs().clamp(max=1.0) if singular else 1.0)
     return ~(delta_in.abs() > limit)
@@ -61,5 +64,5 @@ def slope(delta_out: Tensor, delta_in: Tensor, derivative: Tensor, near_zero: Te
 
     A derivative that is not finite (a root at zero) stands in as zero: nothing changes there.
     """
-    secant = delta_out / delta_in.masked_fill(near_zero, 1.0)
+    secant = delta_out / delta_in  # what a division by nothing gives is not taken
     return torch.where(near_zero, derivative.nan_to_num(0.0, 0.0, 0.0), secant)

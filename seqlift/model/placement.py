@@ -14,9 +14,13 @@ from torch import Tensor, fx
 from torch._ops import OpOverload
 from torch.fx.node import Argument
 
+from seqlift.deeplift.rules.linear import RIGID_VIEWS
+from seqlift.deeplift.rules.recurrent import OPERATORS_A_STEP
 from seqlift.errors import ModelLoadError, UsageError
 
 __all__ = ["find_device", "place"]
+
+aten = torch.ops.aten
 
 
 def place(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx.GraphModule:
@@ -47,6 +51,7 @@ def place(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx
             _require_numbers(node.target, constant)
             constants[node.target] = _moved(constant, dtype, device)
         elif node.op == "call_function":
+            _loosen(node)
             node.kwargs = {k: _rewritten(k, v, dtype, device) for k, v in node.kwargs.items()}
             node.args = tuple(_rewritten("", v, dtype, device) for v in node.args)
             if _makes_default_type(node):
@@ -90,6 +95,28 @@ def _require_numbers(name: str, constant: Tensor) -> None:
             f"the model's {name} holds {count} NaN of {constant.numel()} values; "
             "the training has probably diverged: take an earlier checkpoint"
         )
+
+
+def _loosen(node: fx.Node) -> None:
+    """Let a node take values in whatever layout another device's operators give them.
+
+    Attention, for one, lays its value out in memory otherwise on CUDA devices than on the CPU that
+    a model was captured on, and recurrent layers want states there that lie in one piece.
+    """
+    if node.target in RIGID_VIEWS:
+        node.target = aten.reshape.default
+    elif node.target in OPERATORS_A_STEP:
+        with node.graph.inserting_before(node):
+            value, states, *rest = node.args
+            node.args = (value, fx.node.map_arg(states, _in_one_piece), *rest)
+
+
+def _in_one_piece(state: fx.Node) -> fx.Node:
+    found = state.graph.call_function(
+        aten.clone.default, (state,), {"memory_format": torch.contiguous_format}
+    )
+    found.meta = dict(state.meta)
+    return found
 
 
 def _moved(constant: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:

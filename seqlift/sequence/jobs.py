@@ -37,6 +37,7 @@ Work = TypeVar("Work")
 _ROWS = 2048  # walks at once: enough to outweigh a numpy call, few enough for the cache
 _CELLS = 2**25  # letters held at once by long walks
 _WORDS = 2**18  # random words at once: 2 MiB
+_LARGEST = 2**64 - 1  # that a word can be
 _WORDS_AMONG_THREADS = 2**19  # fewer calls: after each a thread has to wait for the interpreter
 
 
@@ -72,12 +73,14 @@ class Stream(NamedTuple):
 
         What is drawn under one number is independent of what is drawn under another.
         """
-        generator = np.random.PCG64DXSM(np.random.SeedSequence(self.key, spawn_key=(draw,)))
+        bits = np.random.PCG64DXSM(np.random.SeedSequence(self.key, spawn_key=(draw,)))
         # A fixed share for each reference, so that reference k is the same wherever the drawing
         # began.
-        generator.advance(self.first * n)
-        words: NDArray[np.uint64] = generator.random_raw(self.n_references * n)
-        return words.reshape(self.n_references, n)
+        bits.advance(self.first * n)
+        # All 64 bits of each word, as from `random_raw`, which would keep other threads waiting.
+        generator = np.random.Generator(bits)
+        size = self.n_references, n
+        return generator.integers(_LARGEST, size=size, dtype=np.uint64, endpoint=True)
 
 
 def open_stream(scheme: str, seed: int, letters: NDArray[np.uint8], job: Job) -> Stream:

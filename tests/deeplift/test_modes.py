@@ -17,7 +17,7 @@ from tests.helpers import (
     with_shuffles,
     zoo_graph,
 )
-from tests.modes import EAGER, MODES, ROUNDING, options_of
+from tests.modes import COMPILED, EAGER, MODES, ROUNDING, options_of
 from tests.zoo import ZOO
 
 # One of each kind of operator. Where the winner of a maximum changes with rounding, bfloat16 may
@@ -36,13 +36,22 @@ NAMES = (
 )
 MAXIMA = ("siamese in one batch",)
 CASES = [
-    (mode, name) for mode in EAGER for name in NAMES if not ("bfloat16" in mode and name in MAXIMA)
+    pytest.param(mode, name, marks=pytest.mark.gpu if "CUDA" in mode else ())
+    for mode in EAGER
+    for name in NAMES
+    if not (("bfloat16" in mode or "tf32" in mode) and name in MAXIMA)
 ]
 COMPILED_CASES = [
     pytest.param("compiled", "batch norm", marks=pytest.mark.large),
     pytest.param("compiled", "multi-head attention", marks=pytest.mark.large),
     pytest.param("compiled float32", "residual", marks=pytest.mark.large),
     pytest.param("compiled bfloat16", "residual", marks=pytest.mark.large),
+    *(
+        pytest.param(mode, name, marks=(pytest.mark.large, pytest.mark.gpu))
+        for mode in COMPILED
+        for name in ("residual", "batch norm", "multi-head attention")
+        if "CUDA" in mode
+    ),
 ]
 N_REFERENCES = 4
 cases = pytest.mark.parametrize(("mode", "name"), CASES)
@@ -61,7 +70,7 @@ def pairs(n_regions=3):
 
 
 def doubled(found):
-    return type(found)(*(None if field is None else field.double() for field in found))
+    return type(found)(*(None if field is None else field.cpu().double() for field in found))
 
 
 @cases

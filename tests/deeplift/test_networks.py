@@ -147,7 +147,7 @@ PLAIN, POOLED = "convolution, ReLU, dense", "overlapping max-pools"
 # Rounded to bfloat16, another value may be the largest of a window.
 IN_MODES = [
     *((mode, PLAIN) for mode in MODES),
-    *((mode, POOLED) for mode in EAGER if "bfloat16" not in mode),
+    *((mode, POOLED) for mode in EAGER if "bfloat16" not in mode and "tf32" not in mode),
 ]
 
 
@@ -156,15 +156,13 @@ def test_in_every_mode(mode, name):
     model = network(name)
     sequences = torch.rand(3, 4, LENGTH, dtype=torch.float64)
     references = torch.rand(3, 4, 4, LENGTH, dtype=torch.float64)
-    explained = Explainer(
-        model, length=LENGTH, device="cpu", target_activation="keep", **options_of(mode)
-    )
+    explained = Explainer(model, length=LENGTH, target_activation="keep", **options_of(mode))
     found = explained.contribute(sequences, references, keep_multipliers=True)
     steps = steps_of(model)
     for i, j in ((0, 0), (1, 3), (2, 2)):
         x, r = (value.numpy().ravel() for value in (sequences[i], references[i, j]))
         matrix = torch.from_numpy(oracle.through(steps, x, r)[2].reshape(4, LENGTH))
-        far = (found.multipliers[i, j].double() - matrix).abs().max()
+        far = (found.multipliers[i, j].cpu().double() - matrix).abs().max()
         assert far <= MODES[mode].tolerance * matrix.abs().max()
 
 

@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from torch._inductor import config as inductor
+from torch.utils import _pytree as pytree
 
 from seqlift.deeplift import runner as module
 from seqlift.deeplift.runner import Runner
+from seqlift.deeplift.scores import Part, agree
 from seqlift.errors import CompileWarning
-from tests.helpers import with_shuffles
+from seqlift.explain import Explainer
+from tests.helpers import assert_same_scores, captured, explainer, with_shuffles
 
 ROWS = 4
 
@@ -155,3 +159,49 @@ def test_memory_that_does_not_suffice_is_not_taken_for_a_compiler_that_fails(mon
     monkeypatch.setattr(module.torch, "compile", compile_)
     with pytest.raises(RuntimeError, match="can't allocate"):
         Runner(mean_difference, "on", ROWS)(*batch(4))
+
+
+def test_compiled_code_that_is_wrong_is_not_used(monkeypatch):
+    """Whatever a compiler makes of it, the scores are those of the rules."""
+    made = []
+
+    def compile_(program, **_):
+        made.append(program)
+        return lambda *batch: pytree.tree_map_only(torch.Tensor, lambda x: 2 * x, program(*batch))
+
+    monkeypatch.setattr(module.torch, "compile", compile_)
+    one_hot, references = with_shuffles(6, 4)
+    options = {"precision": "float64", "batch_size": 8}
+    expected = explainer("residual", **options, compile="off").contribute(one_hot, references)
+    explained = Explainer(captured("residual"), device="cpu", **options, compile="on")
+    with pytest.warns(CompileWarning, match="gives other scores than the rules do") as caught:
+        found = explained.contribute(one_hot, references)
+    assert len(caught) == len(made) == 1, "it is tried once"
+    assert_same_scores(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_right"),
+    [
+        (lambda tracks: tracks, True),
+        (lambda tracks: tracks * 1.01, True),
+        (lambda tracks: tracks * 1.2, False),
+        (lambda tracks: tracks * float("nan"), False),
+        (lambda tracks: torch.where(torch.arange(24) == 3, 100.0, tracks), False),
+    ],
+)
+def test_rounding_is_told_from_errors(change, is_right):
+    tracks, of_pair = torch.randn(1, 5, 24), torch.randn(1, 5)
+    expected = Part(torch.randn(1, 4, 24), tracks, of_pair, of_pair, torch.ones(1), of_pair, None)
+    assert agree(expected._replace(tracks=change(tracks)), expected) is is_right
+
+
+def test_a_model_that_sees_nothing_is_no_error():
+    tracks, of_pair = torch.zeros(1, 5, 24), torch.zeros(1, 5)
+    expected = Part(torch.zeros(1, 4, 24), tracks, of_pair, of_pair, torch.ones(1), of_pair, None)
+    assert agree(expected._replace(tracks=tracks + 1e-9), expected)
+
+
+@pytest.mark.parametrize("kind", module.OPTIONS)
+def test_torchs_compiler_knows_its_options(kind):
+    assert all(hasattr(inductor, name) for name in module.OPTIONS[kind])

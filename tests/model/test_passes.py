@@ -148,14 +148,6 @@ def test_nodes_keep_their_names():
     assert set(names) <= {node.name for node in optimise(graph).graph.nodes}
 
 
-def test_channels_are_last_on_a_cpu_alone():
-    graph = placed(Residual())
-    before = [node.target for node in graph.graph.nodes]
-    elsewhere = optimise(graph, torch.device("meta"))
-    assert [node.target for node in elsewhere.graph.nodes] == before
-    assert aten.permute.default in targets(optimise(graph, CPU))
-
-
 class Reduced(nn.Module):
     """A reduction, written in any way, of what a convolution gives."""
 

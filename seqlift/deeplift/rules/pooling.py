@@ -21,6 +21,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from seqlift.deeplift.lanes import Lanes, each_lane, flat, paired, with_multiplier
+from seqlift.deeplift.program import is_followed
 from seqlift.deeplift.registry import apply, register
 from seqlift.deeplift.slope import is_near_zero, slope
 
@@ -149,11 +150,11 @@ def _among_few(value: Lanes, axis: int) -> Lanes:
     after = x.dim() - value.reference.dim()  # one more where references have an axis of their own
     (y, wins), (y0, wins0) = _winner(x, axis + after), _winner(x0, axis + after)
     top = torch.maximum(y, y0)
-    shares = wins * (top - y0) + wins0 * (y - top)
-    delta_in = x - x0
-    near_zero = is_near_zero(delta_in, (x + x0) / 2, kinked=True)
-    derivative = wins.to(shares.dtype).expand_as(shares)
-    multiplier = flat(slope(shares, delta_in, derivative, near_zero), value.reference)
+    shares, shares0 = wins * (top - y0), wins0 * (y - top)
+    shares = shares + shares0 if is_followed() else shares.add_(shares0)
+    delta_in, middle = x - x0, torch.add(x / 2, x0, alpha=0.5)
+    near_zero = is_near_zero(delta_in, middle, kinked=True)
+    multiplier = flat(slope(shares, delta_in, wins.to(x.dtype), near_zero), value.reference)
     at_sequence = y.squeeze(1) if after else y
     return Lanes(
         at_sequence, with_multiplier(value.reference, flat(y0, value.reference), multiplier)

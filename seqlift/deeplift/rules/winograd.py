@@ -60,7 +60,8 @@ def takes_winograd(value: Tensor, weight: Tensor) -> bool:
     """
     n_out, n_in, width = weight.shape
     is_wide = min(n_out, n_in) >= FEWEST and n_out % PANEL == n_in % PANEL == 0
-    return width == WIDTH and is_wide and value.dtype == weight.dtype == torch.float32
+    has_type = value.dtype == weight.dtype == torch.float32 and value.device.type == "cpu"
+    return width == WIDTH and is_wide and has_type
 
 
 def convolve_winograd(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import fx
 
 from seqlift.model.passes.batch_norm import fold_batch_norm
@@ -21,27 +20,21 @@ PASSES: dict[str, Callable[[fx.GraphModule], fx.GraphModule]] = {
     "positions read": read_positions,
     "channels last": channels_last,
 }
-# What other devices' own one-dimensional convolutions would only turn back.
-ON_CPU = {"channels last"}
-
-CPU = torch.device("cpu")
 
 
-def optimise(graph: fx.GraphModule, device: torch.device = CPU) -> fx.GraphModule:
-    """Run every pass that pays on a device.
+def optimise(graph: fx.GraphModule) -> fx.GraphModule:
+    """Run every pass.
 
     Parameters
     ----------
     graph : fx.GraphModule
         Placed (see `seqlift.model.placement`), with one placeholder; left as it is.
-    device : torch.device
 
     Returns
     -------
     fx.GraphModule
         Nodes that are still there keep their names.
     """
-    for name, function in PASSES.items():
-        if device.type == "cpu" or name not in ON_CPU:
-            graph = function(graph)
+    for function in PASSES.values():
+        graph = function(graph)
     return graph

@@ -19,7 +19,7 @@ def tangermeme(model: nn.Module, one_hot: Tensor, references: Tensor, batch_size
         model, one_hot, references=references, hypothetical=True, batch_size=batch_size,
         device=str(one_hot.device), warning_threshold=float("inf"),
     )  # fmt: skip
-    return (found * one_hot).sum(1)
+    return (found.to(one_hot.device) * one_hot).sum(1)
 
 
 def captum(model: nn.Module, one_hot: Tensor, references: Tensor, batch_size: int) -> Tensor:

@@ -6,10 +6,13 @@ the flipped, transposed weights, which for stride 1 is exact.
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
+
+from seqlift.model.tensor_float import tensor_float
 
 
 def convolutions(model: nn.Module, length: int) -> list[tuple[nn.Conv1d, int]]:
@@ -29,39 +32,50 @@ def convolutions(model: nn.Module, length: int) -> list[tuple[nn.Conv1d, int]]:
     return found
 
 
-def passes(layer: nn.Conv1d, length: int, n_rows: int, dtype: torch.dtype) -> Iterator[tuple]:
-    """Yield inputs, weights and options of a layer's forward convolution, and of its backward one."""
+def passes(layer: nn.Conv1d, length: int, make: Callable[[int, int], Tensor]) -> Iterator[tuple]:
+    """Yield inputs, weights and options of a layer's forward convolution, and of its backward one.
+
+    `make` gives an input of so many channels and positions.
+    """
     if layer.stride != (1,) or layer.groups != 1:
         raise ValueError(f"{layer}: the limit is measured for stride 1 and one group")
     padding, dilation, width = layer.padding[0], layer.dilation[0], layer.kernel_size[0]
-    weight = layer.weight.detach().to(dtype).unsqueeze(2)
+    weight = layer.weight.detach().unsqueeze(2)
     length_out = length + 2 * padding - dilation * (width - 1)
     turned = weight.flip(3).transpose(0, 1)
     for w, n, p in (
         (weight, length, padding),
         (turned, length_out, dilation * (width - 1) - padding),
     ):
-        x = torch.randn(n_rows, w.shape[1], 1, n, dtype=dtype, device=w.device)
-        x, w = (t.contiguous(memory_format=torch.channels_last) for t in (x, w))
-        yield x, w, p, dilation
+        x = make(w.shape[1], n)
+        yield x, w.to(x.dtype).contiguous(memory_format=torch.channels_last), p, dilation
 
 
 def limit(
-    model: nn.Module, length: int, n_sequences: int, n_references: int, n_rows: int, dtype: str
+    model: nn.Module, length: int, n_sequences: int, n_references: int, n_rows: int, precision: str
 ) -> Callable[[], Tensor]:
     """Return the convolutions of a whole job, made ready, `n_rows` at a time."""
     n_pairs = n_sequences * n_references
+    dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
+    device = next(model.parameters()).device
+
+    @cache  # layers of one shape read one input
+    def make(n_channels: int, n: int) -> Tensor:
+        x = torch.randn(n_rows, n_channels, 1, n, dtype=dtype, device=device)
+        return x.contiguous(memory_format=torch.channels_last)
+
     jobs = []
     for layer, size in convolutions(model, length):
-        ready = passes(layer, size, n_rows, getattr(torch, dtype))
+        ready = passes(layer, size, make)
         jobs += zip(ready, (n_pairs + n_sequences, n_pairs), strict=True)
 
     @torch.no_grad()
     def work() -> Tensor:
-        for (x, weight, padding, dilation), n in jobs:
-            for first in range(0, n, n_rows):
-                rows = x[: n - first]
-                y = conv2d(rows, weight, padding=(0, padding), dilation=(1, dilation))
+        with tensor_float(precision == "tf32"):
+            for (x, weight, padding, dilation), n in jobs:
+                for first in range(0, n, n_rows):
+                    rows = x[: n - first]
+                    y = conv2d(rows, weight, padding=(0, padding), dilation=(1, dilation))
         return y
 
     return work

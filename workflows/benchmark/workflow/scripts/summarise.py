@@ -22,6 +22,12 @@ def by_round(table, tool, precision):
     return lines.set_index("round")["seconds"]
 
 
+def peer_of(table, precision):
+    """Return which of tangermeme's times count: of the same precision, or of the nearest that it has."""
+    has = set(table.loc[table["tool"] == "tangermeme", "precision"])
+    return "tangermeme", next((p for p in (precision, "tf32") if p in has), "float32")
+
+
 def prefixed(name, values):
     return {f"{name}_{key}": value for key, value in spread(list(values)).items()}
 
@@ -32,7 +38,8 @@ def summarise(table, wanted):
         own = by_round(table, tool, precision)
         line = {"tool": tool, "precision": precision, "batch_size": lines["batch_size"].iloc[0]}
         line |= prefixed("rate", lines["sequences"] / lines["seconds"])
-        for name, other in (("ratio", ("tangermeme", "float32")), ("limit", ("limit", precision))):
+        others = {"ratio": peer_of(table, precision), "limit": ("limit", precision)}
+        for name, other in others.items():
             seconds = by_round(table, *other)
             if len(seconds):
                 line |= prefixed(name, seconds / own)

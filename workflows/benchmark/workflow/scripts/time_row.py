@@ -62,9 +62,9 @@ def measure_seqlift(explainers):
         } | agreement(scores.scores, than.scores)
 
 
-def measure_peer(name, track):
+def measure_peer(name, precision, track):
     """Hold a peer's track against seqlift's in float64."""
-    line = {"tool": name, "precision": "float32", "than": "float64"}
+    line = {"tool": name, "precision": precision, "than": "float64"}
     return line | agreement(track, exact.scores.sum(1).cpu())
 
 
@@ -94,7 +94,7 @@ def tracks_of_first_runs(tools):
             for size in batch_sizes(name):
                 print(f"{name} {precision} {size}, first run: {one.run(size, path)['seconds']} s")
             if name not in ("seqlift", "limit"):
-                yield name, torch.load(path)
+                yield name, precision, torch.load(path)
 
 
 def rounds(tools):
@@ -112,11 +112,12 @@ explainers = {p: explainer(p, **params.explainer) for p in row["precisions"]}
 accuracy = list(measure_seqlift(explainers))
 profiles = [profile_of(precision, e) for precision, e in explainers.items()]
 Path(snakemake.output.profile).write_text("\n".join(profiles), encoding="utf-8")
+peer_precisions = [p for p in row["precisions"] if p in ("float32", "tf32")]
 explainers.clear()
 give_back_memory()
 keys = [
     *(("seqlift", precision) for precision in row["precisions"]),
-    *((name, "float32") for name in installed_peers()),
+    *((name, precision) for precision in peer_precisions for name in installed_peers()),
     *(("limit", precision) for precision in row["precisions"]),
 ]
 with ExitStack() as stack:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import torch
+
 PACKAGES = ("seqlift", "torch", "numpy", "tangermeme", "captum", "shap", "snakemake")
 
 
@@ -38,8 +40,8 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
-def machine() -> str:
-    """Name the processor and its cores."""
+def machine(device: str = "cpu") -> str:
+    """Name the processor and its cores, and the device if that is another."""
     info = Path("/proc/cpuinfo")
     names = [
         line.split(":", 1)[1].strip()
@@ -47,7 +49,8 @@ def machine() -> str:
         if line.startswith("model name")
     ]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{os.cpu_count()} cores of {name}"
+    found = f"{os.cpu_count()} cores of {name}"
+    return found if device == "cpu" else f"{torch.cuda.get_device_name(device)}, {found}"
 
 
 def versions() -> str:

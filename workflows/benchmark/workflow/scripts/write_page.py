@@ -101,7 +101,7 @@ def training_table():
 
 text = Template(Path(snakemake.input.template).read_text(encoding="utf-8")).substitute(
     command=params.command,
-    machine=machine(),
+    machine=machine(config["device"]),
     threads=params.cores,
     device=config["device"],
     versions=versions(),
