@@ -31,7 +31,7 @@ from seqlift.scoring import Explain, Run, score
 from seqlift.windows import Counted, GenomeSource, Source, count_items, count_scored
 from seqlift.workers import Workers
 
-__all__ = ["run"]
+__all__ = ["run", "shuffling_threads"]
 
 CPU = torch.device("cpu")
 
@@ -168,11 +168,11 @@ def _open_schemes(
         n_references=plan.n_references,
         seed=plan.seed,
         background=plan.background,
-        n_threads=_shuffling_threads(devices),
+        n_threads=shuffling_threads(devices),
     )
 
 
-def _shuffling_threads(devices: Sequence[torch.device]) -> int:
+def shuffling_threads(devices: Sequence[torch.device]) -> int:
     """Return how many threads shuffle for each device; a model on the CPU has all but one."""
     if any(device.type == "cpu" for device in devices):
         return 1

@@ -12,7 +12,7 @@ import torch
 from seqlift.cli.demo import GENOME, MODEL, data_folder
 from seqlift.errors import InputDataWarning, ModelError, SeqliftError, UsageError
 from seqlift.output.hdf5 import ScoresFile
-from seqlift.pipeline import run
+from seqlift.pipeline import run, shuffling_threads
 from seqlift.plan import Plan
 from seqlift.preparing import find_devices
 from seqlift.workers import Workers, _taken, _warn
@@ -169,3 +169,18 @@ def test_names_of_devices():
     assert find_devices("cpu") == [torch.device("cpu")]
     assert find_devices("cpu, cpu") == [torch.device("cpu")] * 2
     assert len(find_devices(None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("devices", "n_threads"),
+    [
+        ("cpu", 1),
+        ("cuda:0", 4),
+        ("cuda:0,cuda:1", 4),
+        (",".join(["cuda:0"] * 8), 2),
+        ("cuda:0,cpu", 1),
+    ],
+)
+def test_a_model_on_the_cpu_is_left_all_threads_but_one(devices, n_threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    assert shuffling_threads([torch.device(name) for name in devices.split(",")]) == n_threads

@@ -42,9 +42,13 @@ ESTIMATORS = ("plain", "base-marginal")
 # hundredth of delta rounding.
 LOWERED = {"bfloat16": 1e-5, "tf32": 1e-5}
 
-# What no rounding explains: this share of a track, and of the prediction where a track is nothing.
+# Far more than rounding makes of a result, even that of bfloat16 or of a maximum whose winner
+# changes: this share of its size, and of the prediction where it is nothing.
 FAR = 0.05
 NOISE = 1e-4
+COMPARED = (
+    "hypothetical", "tracks", "delta", "prediction", "prediction_reference", "multipliers",
+)  # fmt: skip
 
 
 class Contributions(NamedTuple):
@@ -148,7 +152,7 @@ def part(
 
 
 def agree(found: Part, expected: Part) -> bool:
-    """Say whether two ways of computing the same parts are both right, or one of them is wrong.
+    """Say whether what was computed in two ways is the same, or one of them is grossly wrong.
 
     Parameters
     ----------
@@ -158,11 +162,18 @@ def agree(found: Part, expected: Part) -> bool:
     Returns
     -------
     bool
-        False only for more than rounding makes of it, even that of bfloat16, and for NaN.
+        False if a region's results differ by more than a twentieth of their size (sums of absolute
+        numbers), or are not numbers.
     """
-    difference = (found.tracks - expected.tracks).abs().sum()
-    noise = NOISE * expected.prediction.abs().max()
-    return bool(difference <= FAR * expected.tracks.abs().sum() + noise)
+    noise = NOISE * expected.prediction.abs()
+    for name in COMPARED:
+        one, other = getattr(found, name), getattr(expected, name)
+        if other is not None:
+            other = other.reshape(len(noise), -1)
+            difference = (one.reshape(other.shape) - other).abs().sum(1)
+            if not bool((difference <= FAR * other.abs().sum(1) + noise).all()):
+                return False
+    return True
 
 
 def average(parts: Sequence[Part]) -> Part:

@@ -10,6 +10,7 @@ import shutil
 import struct
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -44,8 +45,10 @@ _TREE_AT = _SUMMARY_AT + _SUMMARY.size
 
 _VALUES_AT_ONCE = 1024  # in a block; what is read of a track is read in blocks
 _LARGEST_BLOCK = max(_SECTION.size + 4 * _VALUES_AT_ONCE, RECORD_SIZE * RECORDS_AT_ONCE)
-# Values that wait for their zoom levels: short runs are summed up together.
+# Values that wait to be written: short runs are compressed, and summed up, together.
 _WAITING = 1 << 16
+# That compress, which is most of the work; more of them wait for the one that sums up.
+_THREADS = 4
 
 
 class BigWigFile:
@@ -72,6 +75,7 @@ class BigWigFile:
         self._waiting: list[tuple[int, NDArray[np.float32]]] = []
         self._n_waiting = 0
         self._totals = [0, np.inf, -np.inf, 0.0, 0.0]
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="seqlift-compress")
         with write_errors(path):
             self._file = self._path.open("wb")
             self._zooms = ZoomLevels(self._path.parent, max(contigs.values()))
@@ -101,6 +105,7 @@ class BigWigFile:
             self._release()
 
     def _release(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
         for held in (self._zooms, self._file):
             with suppress(OSError):  # what a full disk did not take has been reported
                 held.close()
@@ -121,24 +126,31 @@ class BigWigFile:
             if contig != self._contig:
                 self._end_contig()
                 self._contig = contig
-            for first in range(0, len(values), _VALUES_AT_ONCE):
-                self._write_section(start + first, values[first : first + _VALUES_AT_ONCE])
             self._waiting.append((start, values))
             self._n_waiting += len(values)
             if self._n_waiting >= _WAITING:
-                self._sum_up()
+                self._write_waiting()
 
-    def _write_section(self, start: int, values: NDArray[np.float32]) -> None:
-        number, end = self._numbers[self._contig], start + len(values)
-        head = _SECTION.pack(number, start, end, 1, 1, _FIXED_STEP, 0, len(values))
-        data = zlib.compress(head + values.astype("<f4").tobytes(), COMPRESSION)
-        self._blocks.add(number, start, end, self._file.tell(), len(data))
-        self._file.write(data)
+    def _write_waiting(self) -> None:
+        """Write the sections of what waits, while it is given to the zoom levels."""
+        if not self._waiting:
+            return
+        number = self._numbers[self._contig]
+        sections = [
+            (number, start + first, values[first : first + _VALUES_AT_ONCE])
+            for start, values in self._waiting
+            for first in range(0, len(values), _VALUES_AT_ONCE)
+        ]
+        compressed = self._threads.map(_packed, sections)
+        self._sum_up()
+        for (_, start, values), data in zip(sections, compressed, strict=True):
+            self._blocks.add(number, start, start + len(values), self._file.tell(), len(data))
+            self._file.write(data)
+        self._waiting.clear()
+        self._n_waiting = 0
 
     def _sum_up(self) -> None:
         """Give what waits to the zoom levels."""
-        if not self._waiting:
-            return
         values = np.concatenate([run for _, run in self._waiting])
         starts = np.concatenate([np.arange(i, i + len(run)) for i, run in self._waiting])
         self._zooms.add(self._numbers[self._contig], starts, values)
@@ -151,12 +163,10 @@ class BigWigFile:
             total + float(wide.sum()),
             squares + float((wide**2).sum()),
         ]
-        self._waiting.clear()
-        self._n_waiting = 0
 
     def _end_contig(self) -> None:
         if self._contig:
-            self._sum_up()
+            self._write_waiting()
             self._zooms.end_contig(self._numbers[self._contig])
 
     def _finish(self) -> None:
@@ -190,3 +200,11 @@ class BigWigFile:
         shutil.copyfileobj(level.spool, self._file)
         index_at = self._write_index(level.blocks, moved_by)
         return _ZOOM_HEADER.pack(level.width, 0, data_at, index_at)
+
+
+def _packed(section: tuple[int, int, NDArray[np.float32]]) -> bytes:
+    """Return a section as it lies in the file: the contig's number, where it starts, its values."""
+    number, start, values = section
+    end = start + len(values)
+    head = _SECTION.pack(number, start, end, 1, 1, _FIXED_STEP, 0, len(values))
+    return zlib.compress(head + values.astype("<f4").tobytes(), COMPRESSION)

@@ -146,8 +146,10 @@ def test_multipliers_of_a_network_are_those_of_the_chain_of_matrices(name):
 PLAIN, POOLED = "convolution, ReLU, dense", "overlapping max-pools"
 # Rounded to bfloat16, another value may be the largest of a window.
 IN_MODES = [
-    *((mode, PLAIN) for mode in MODES),
-    *((mode, POOLED) for mode in EAGER if "bfloat16" not in mode and "tf32" not in mode),
+    pytest.param(mode, name, marks=pytest.mark.gpu if "CUDA" in mode else ())
+    for name in (PLAIN, POOLED)
+    for mode in (MODES if name == PLAIN else EAGER)
+    if name == PLAIN or not ("bfloat16" in mode or "tf32" in mode)
 ]
 
 

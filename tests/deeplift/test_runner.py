@@ -7,7 +7,7 @@ from torch.utils import _pytree as pytree
 
 from seqlift.deeplift import runner as module
 from seqlift.deeplift.runner import Runner
-from seqlift.deeplift.scores import Part, agree
+from seqlift.deeplift.scores import COMPARED, Part, agree
 from seqlift.errors import CompileWarning
 from seqlift.explain import Explainer
 from tests.helpers import assert_same_scores, captured, explainer, with_shuffles
@@ -163,6 +163,7 @@ def test_memory_that_does_not_suffice_is_not_taken_for_a_compiler_that_fails(mon
 
 def test_compiled_code_that_is_wrong_is_not_used(monkeypatch):
     """Whatever a compiler makes of it, the scores are those of the rules."""
+    monkeypatch.setattr(module, "has_compiler", lambda: True)
     made = []
 
     def compile_(program, **_):
@@ -180,26 +181,35 @@ def test_compiled_code_that_is_wrong_is_not_used(monkeypatch):
     assert_same_scores(found, expected, 1e-12)
 
 
+def parts(make):
+    """Return parts of three regions, five references and 24 positions."""
+    return Part(
+        make(3, 4, 24), make(3, 5, 24), make(3, 5), make(3, 5), torch.ones(3), make(3, 5),
+        make(3, 5, 4, 24),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "is_right"),
     [
-        (lambda tracks: tracks, True),
-        (lambda tracks: tracks * 1.01, True),
-        (lambda tracks: tracks * 1.2, False),
-        (lambda tracks: tracks * float("nan"), False),
-        (lambda tracks: torch.where(torch.arange(24) == 3, 100.0, tracks), False),
+        (lambda value: value, True),
+        (lambda value: value * 1.01, True),
+        (lambda value: value * 1.2, False),
+        (lambda value: value * float("nan"), False),
+        (lambda value: torch.cat([value[:2], 2 * value[2:]]), False),
     ],
 )
-def test_rounding_is_told_from_errors(change, is_right):
-    tracks, of_pair = torch.randn(1, 5, 24), torch.randn(1, 5)
-    expected = Part(torch.randn(1, 4, 24), tracks, of_pair, of_pair, torch.ones(1), of_pair, None)
-    assert agree(expected._replace(tracks=change(tracks)), expected) is is_right
+@pytest.mark.parametrize("field", COMPARED)
+def test_rounding_is_told_from_errors(field, change, is_right):
+    expected = parts(torch.randn)
+    found = expected._replace(**{field: change(getattr(expected, field))})
+    assert agree(found, expected) is is_right
 
 
 def test_a_model_that_sees_nothing_is_no_error():
-    tracks, of_pair = torch.zeros(1, 5, 24), torch.zeros(1, 5)
-    expected = Part(torch.zeros(1, 4, 24), tracks, of_pair, of_pair, torch.ones(1), of_pair, None)
-    assert agree(expected._replace(tracks=tracks + 1e-9), expected)
+    expected = parts(torch.zeros)
+    found = expected._replace(tracks=expected.tracks + 1e-9, multipliers=None)
+    assert agree(found, expected._replace(multipliers=None))
 
 
 @pytest.mark.parametrize("kind", module.OPTIONS)

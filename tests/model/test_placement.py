@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch import fx, nn
 
+from seqlift.deeplift.rules.linear import RIGID_VIEWS
+from seqlift.deeplift.rules.recurrent import OPERATORS_A_STEP
 from seqlift.errors import ModelLoadError
 from seqlift.explain import Explainer
 from seqlift.model.capture import capture
 from seqlift.model.placement import place
+from tests.helpers import captured, random_sequences
 from tests.model.user_code import Net
 
 LENGTH = 12
@@ -163,6 +166,26 @@ def test_devices_written_in_the_graph_are_replaced():
     placed = place(fx.GraphModule({}, graph), torch.float64, CPU)
     found = placed(torch.zeros(2, 3, dtype=torch.float64))
     torch.testing.assert_close(found, torch.ones(2, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ["LSTM from a varying state", "GRU from a varying state"])
+def test_states_of_recurrent_layers_lie_in_one_piece(name):
+    """No others are taken by cuDNN."""
+    graph = place(captured(name).graph, torch.float64, CPU)
+    (layer,) = (node for node in graph.graph.nodes if node.target in OPERATORS_A_STEP)
+    states = layer.args[1] if isinstance(layer.args[1], (list, tuple)) else [layer.args[1]]
+    assert {state.target for state in states} == {torch.ops.aten.clone.default}
+    assert all("val" in state.meta for state in states)
+    rows = random_sequences(5).double()
+    torch.testing.assert_close(graph(rows)[0], captured(name).graph.double()(rows)[0])
+
+
+def test_views_do_not_insist_on_a_layout():
+    """Attention lays its value out as the device has it."""
+    before = captured("multi-head attention").graph
+    assert any(node.target in RIGID_VIEWS for node in before.graph.nodes)
+    after = place(before, torch.float64, CPU)
+    assert not any(node.target in RIGID_VIEWS for node in after.graph.nodes)
 
 
 def test_a_graph_goes_where_it_is_sent(literal, device):

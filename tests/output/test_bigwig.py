@@ -220,8 +220,9 @@ def test_a_missing_folder_is_an_error_and_no_crash(tmp_path):
 
 def write_noise(path):
     """A bigWig with zoom levels: five sixths of it are data, and the zoom levels come last."""
-    regions = [Region("chr1", i * 3000, i * 3000 + 2000) for i in range(20)]
-    values = np.random.default_rng(0).normal(size=(20, 2000))
+    # More than wait until they are written together.
+    regions = [Region("chr1", i * 3000, i * 3000 + 2000) for i in range(100)]
+    values = np.random.default_rng(0).normal(size=(100, 2000))
     write_bigwig(path, {"chr1": 10_000_000}, Listed(regions), lambda rows: values[rows])
     return path.stat().st_size
 
@@ -336,7 +337,7 @@ def test_a_track_without_values_is_a_bigwig(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_track(tmp_path):
-    """A hundredth of a byte a base, for the index."""
+    """Less than a tenth of a byte a base, for the index."""
     values = np.random.default_rng(0).normal(size=1 << 16).astype(np.float32)
 
     def peak(n_runs):
@@ -347,8 +348,8 @@ def test_memory_does_not_grow_with_the_track(tmp_path):
         return largest
 
     peak(1)
-    few, many = peak(4), peak(64)
-    assert many - few < 60 * len(values) / 10
+    few, many = peak(4), peak(256)  # threads that compress hold a megabyte more or less
+    assert many - few < 252 * len(values) / 10
 
 
 def test_both_ends_carry_the_signature(tmp_path):
