@@ -201,7 +201,9 @@ def run_snakemake(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("configuration", ["config/config.yaml", ".test/config/config.yaml"])
+@pytest.mark.parametrize(
+    "configuration", ["config/config.yaml", "config/cuda.yaml", ".test/config/config.yaml"]
+)
 def test_measurements_take_all_cores_so_that_they_run_alone(tmp_path, configuration):
     pytest.importorskip("snakemake")
     configuration = str(WORKFLOW / configuration)
