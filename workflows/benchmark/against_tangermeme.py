@@ -2,10 +2,12 @@
 
     pip install -e '.[bench]'
     python workflows/benchmark/against_tangermeme.py
+    python workflows/benchmark/against_tangermeme.py --device cuda --precision tf32 --sequences 64 --batch-sizes 64 256 1024
 
 Prints one line a round, then sequences a second (median over rounds), the ratio round by round, and the largest
 difference between the two results. Both use torch's threads; tangermeme runs at the best of several batch sizes,
-seqlift at its default. Compiling is not timed; once per machine it takes up to a minute or two.
+seqlift at its default. Compiling is not timed; once per machine it takes up to a minute or two. On a CUDA device tangermeme
+has TF32 unless seqlift has float32.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from torch import Tensor
 
 import seqlift
 from seqlift.explain import Explainer
+from seqlift.model.tensor_float import tensor_float
 from seqlift.sequence.references import make_references
 
 sys.path.insert(0, str(Path(__file__).parent / "workflow/scripts"))
@@ -47,12 +50,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 20, 32, 64])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--precision", choices=["float32", "tf32", "bfloat16"], default="float32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--filters", type=int, default=64)
     parser.add_argument("--compile", choices=["on", "off", "auto"], default="on")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model = BPNet().eval()
+    model = BPNet(options.filters).eval().requires_grad_(False)
     one_hot = random_sequences(options.sequences, options.length, seed=1)
     references = torch.from_numpy(
         make_references(one_hot.numpy(), n_references=options.references, seed=0)
@@ -60,19 +65,22 @@ def main() -> None:
     explainer = Explainer(
         model,
         length=options.length,
-        device="cpu",
+        device=options.device,
         precision=options.precision,
         compile=options.compile,
     )
 
     def ours() -> Tensor:
-        return explainer.contribute(one_hot, references).hypothetical
+        return explainer.contribute(one_hot, references).hypothetical.cpu()
+
+    peer, given = model.to(options.device), references.float().to(options.device)
 
     def theirs(batch_size: int) -> Tensor:
-        return deep_lift_shap(
-            model, one_hot.float(), references=references.float(), hypothetical=True,
-            batch_size=batch_size, device="cpu", warning_threshold=float("inf"),
-        )  # fmt: skip
+        with tensor_float(options.precision != "float32"):
+            return deep_lift_shap(
+                peer, one_hot.float(), references=given, hypothetical=True,
+                batch_size=batch_size, device=options.device, warning_threshold=float("inf"),
+            )  # fmt: skip
 
     warnings.simplefilter("ignore")
     print(
