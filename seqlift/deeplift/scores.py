@@ -44,7 +44,7 @@ LOWERED = {"bfloat16": 1e-5, "tf32": 1e-5}
 
 # Far more than rounding makes of a result, even that of bfloat16 or of a maximum whose winner
 # changes: this share of its size, and of the prediction where it is nothing.
-FAR = 0.05
+FAR = 0.02
 NOISE = 1e-4
 COMPARED = (
     "hypothetical", "tracks", "delta", "prediction", "prediction_reference", "multipliers",
@@ -162,7 +162,7 @@ def agree(found: Part, expected: Part) -> bool:
     Returns
     -------
     bool
-        False if a region's results differ by more than a twentieth of their size (sums of absolute
+        False if a region's results differ by more than a fiftieth of their size (sums of absolute
         numbers), or are not numbers.
     """
     noise = NOISE * expected.prediction.abs()
