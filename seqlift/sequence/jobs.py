@@ -37,8 +37,8 @@ Work = TypeVar("Work")
 _ROWS = 2048  # walks at once: enough to outweigh a numpy call, few enough for the cache
 _CELLS = 2**25  # letters held at once by long walks
 _WORDS = 2**18  # random words at once: 2 MiB
-_LARGEST = 2**64 - 1  # that a word can be
 _WORDS_AMONG_THREADS = 2**19  # fewer calls: after each a thread has to wait for the interpreter
+_LARGEST = 2**64 - 1  # that a word can be
 
 
 class Job(NamedTuple):

@@ -440,3 +440,12 @@ def test_a_sequence_without_another_shuffle_is_its_own_reference(sequence):
 def test_unshufflable_takes_one_sequence():
     with pytest.raises(SequenceError, match=r"^found shape \(1, 4, 2\); expected a single"):
         is_unshufflable(encode_many(["AC"]))
+
+
+@pytest.mark.parametrize(("first", "n"), [(0, 0), (0, 1), (3, 7), (2, 4096)])
+def test_words_are_those_of_the_stream(first, n):
+    """Shuffles of a seed stay what they were: all 64 bits, and none left out."""
+    found = jobs.Stream(key=5, first=first, n_references=2).words(n, draw=1)
+    bits = np.random.PCG64DXSM(np.random.SeedSequence(5, spawn_key=(1,)))
+    expected = bits.random_raw((first + 2) * n)[first * n :].reshape(2, n)
+    np.testing.assert_array_equal(found, expected)

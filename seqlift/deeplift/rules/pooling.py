@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from seqlift.deeplift.lanes import Lanes, each_lane, flat, paired, with_multiplier
+from seqlift.deeplift.lanes import Lanes, each_lane, flat, halfway, paired, with_multiplier
 from seqlift.deeplift.program import is_followed
 from seqlift.deeplift.registry import apply, register
 from seqlift.deeplift.slope import is_near_zero, slope
@@ -72,7 +72,7 @@ class _CrossMaximum(torch.autograd.Function):
         routed = route(gradient * (top - y0), winners).scatter_add_(
             -1, winners0, gradient * (y - top)
         )
-        near_zero = is_near_zero(x - x0, (x + x0) / 2, kinked=True)
+        near_zero = is_near_zero(x - x0, halfway(x, x0), kinked=True)
         multiplier = slope(routed, x - x0, route(gradient, winners), near_zero)
         return flat(multiplier, source), None, None, None
 
@@ -152,7 +152,7 @@ def _among_few(value: Lanes, axis: int) -> Lanes:
     top = torch.maximum(y, y0)
     shares, shares0 = wins * (top - y0), wins0 * (y - top)
     shares = shares + shares0 if is_followed() else shares.add_(shares0)
-    delta_in, middle = x - x0, torch.add(x / 2, x0, alpha=0.5)
+    delta_in, middle = x - x0, halfway(x, x0)
     near_zero = is_near_zero(delta_in, middle, kinked=True)
     multiplier = flat(slope(shares, delta_in, wins.to(x.dtype), near_zero), value.reference)
     at_sequence = y.squeeze(1) if after else y

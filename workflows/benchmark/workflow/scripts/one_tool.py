@@ -41,17 +41,17 @@ def peer_work(job: dict) -> Callable:
     import models
     from contenders import PEERS, hush
 
+    from seqlift.model.tensor_float import tensor_float
+
     hush()
-    allow_tensor_float(job["precision"] == "tf32")
     network = models.load(job["row"]["network"], job["weights"], job["device"])
     x, references = (array.float().to(job["device"]) for array in sequences_of(job))
-    return lambda batch_size: partial(PEERS[job["tool"]], network, x, references, batch_size)
 
+    def track(batch_size: int) -> torch.Tensor:
+        with tensor_float(job["precision"] == "tf32"):
+            return PEERS[job["tool"]](network, x, references, batch_size)
 
-def allow_tensor_float(is_allowed: bool) -> None:
-    """Let products have TF32, or none: torch by itself gives it to convolutions, and not to matrices."""
-    torch.backends.cudnn.allow_tf32 = is_allowed
-    torch.backends.cuda.matmul.allow_tf32 = is_allowed
+    return lambda batch_size: partial(track, batch_size)
 
 
 def limit_work(job: dict) -> Callable:
