@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlift.deeplift.ahead import Job
 from seqlift.deeplift.methods import MethodOptions
 from seqlift.deeplift.runner import COMPILE, Runner, is_out_of_memory
 from seqlift.deeplift.scores import (
@@ -374,10 +375,9 @@ class Explainer:
 
         # A job of few regions is a batch of its own size.
         rows = max(n_regions, min(self.batch_size, self._pairs_left) // n_references)
-        description = f"{self.members[i].description()} {self.estimator} {keep}"
-        self._runners[key] = Runner(
-            score, self._compile, rows, len(self.targets), description, _agree_each
-        )
+        member = self.members[i]
+        job = Job(f"{member.description()} {self.estimator} {keep}", member.model.weights)
+        self._runners[key] = Runner(score, job, self._compile, rows, len(self.targets), _agree_each)
         return self._runners[key]
 
 

@@ -23,7 +23,7 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-__all__ = ["load"]
+__all__ = ["load", "require_private"]
 
 # For no processor in particular, since the machines of a cluster share the folders of users.
 _FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
@@ -53,7 +53,7 @@ def load(package: str, name: str, *, compiles: bool) -> ctypes.CDLL | None:
         folder = _caches() / "seqlift"
         if compiles:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _require_private(folder)
+        require_private(folder)
         stem = f"{Path(name).stem}-{_digest_of_kind(source)}"
         kept = _find(folder, stem)
         if kept is not None:
@@ -65,8 +65,16 @@ def load(package: str, name: str, *, compiles: bool) -> ctypes.CDLL | None:
         return None
 
 
-def _require_private(folder: Path) -> None:
-    """Raise an error if others may write to a folder: they could run code as this user."""
+def require_private(folder: Path) -> None:
+    """Refuse a folder that others may write to: they could run code as this user.
+
+    Raises
+    ------
+    OSError
+        If others may, or it is not there.
+    AttributeError
+        If the system has no owners of files.
+    """
     status = folder.stat()
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(f"others may write to {folder}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
 import torch
@@ -153,10 +155,25 @@ class TargetedModel:
 
     def description(self) -> str:
         """Describe what `multipliers` computes, apart from the values of the weights."""
-        graphs = [str(graph.graph) for graph in self.graphs]
+        graphs = [str(part.graph) for part in self._parts()]
         rules = [sorted(part) for part in (self.rules.reveal_cancel, self.rules.lowered)]
         steps = sorted(self.rules.steps.items())
         return f"{graphs} {rules} {steps} {self.repeats_sequence} {self.dtype} {self.device.type}"
+
+    def weights(self) -> str:
+        """Return a digest of the values of all tensors that the graphs hold."""
+        whole = hashlib.sha256()
+        for name, value in (held for part in self._parts() for held in _held(part)):
+            whole.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            whole.update(
+                value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+            )
+        return whole.hexdigest()
+
+    def _parts(self) -> Iterator[fx.GraphModule]:
+        """Give the graphs, and those that steps of them run."""
+        for graph in self.graphs:
+            yield from (part for part in graph.modules() if isinstance(part, fx.GraphModule))
 
     def multipliers(
         self, one_hot: Tensor, references: Tensor, options: MethodOptions
@@ -186,6 +203,14 @@ class TargetedModel:
         """Return an array on the device, in the type that is computed in."""
         # The bytes of a one-hot array travel, not its floats; the cast happens on the device.
         return array.to(self.device, non_blocking=True).to(self.dtype)
+
+
+def _held(part: fx.GraphModule) -> Iterator[tuple[str, Tensor]]:
+    """Give the tensors that a graph reads and holds by itself, in the order of reading."""
+    for node in part.graph.nodes:
+        value = attrgetter(node.target)(part) if node.op == "get_attr" else None
+        if isinstance(value, Tensor):
+            yield node.target, value
 
 
 def as_models(model: Model | Sequence[Model]) -> list[Model]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+import seqlift.deeplift.runner
 import seqlift.explain
 import seqlift.targeted
 from seqlift import contributions
@@ -455,7 +456,9 @@ def test_the_default_device_is_there():
 def test_a_job_of_few_regions_is_compiled_where_that_is_asked_for(captured, one_hot, monkeypatch):
     """Batches are for more; one that was filled up for that would be run rule by rule."""
     compiled = []
-    monkeypatch.setattr(torch, "compile", lambda program, **_: compiled.append(program) or program)
+    monkeypatch.setattr(
+        seqlift.deeplift.runner, "compile_function", lambda f, *_: compiled.append(f) or f
+    )
     explained = Explainer(captured, device="cpu", precision="float64", compile="on")
     references = torch.from_numpy(make_references(one_hot, n_references=4, seed=0))
     found = explained.contribute(torch.from_numpy(one_hot), references)
@@ -468,3 +471,22 @@ def test_a_job_of_few_regions_is_compiled_where_that_is_asked_for(captured, one_
     plain = Explainer(captured, device="cpu", precision="float64", compile="off")
     expected = plain.contribute(torch.from_numpy(one_hot), references)
     torch.testing.assert_close(found.scores, expected.scores)
+
+
+def test_compiled_code_is_kept_for_these_weights_alone():
+    """The description names a program, the digest what it is run on; both are those of a job."""
+
+    def told_apart_by(change):
+        torch.manual_seed(4)
+        net = Net().eval()
+        with torch.no_grad():
+            change(net)
+        model = Explainer(net, length=LENGTH, compile="off").model
+        return model.description(), model.weights()
+
+    same = told_apart_by(lambda net: None)
+    assert told_apart_by(lambda net: None) == same
+    for part in ("conv.weight", "conv.bias", "dense.weight", "dense.bias"):
+        changed = told_apart_by(lambda net, part=part: net.get_parameter(part)[0].mul_(1.001))
+        assert changed[0] == same[0]
+        assert changed[1] != same[1], part

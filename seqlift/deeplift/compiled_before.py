@@ -1,39 +1,36 @@
-"""What has been compiled on this machine before, and will therefore be ready in seconds.
+"""How long work took by the rules that has been compiled on this machine before.
 
-torch keeps what it has compiled in a folder. A file beside that, with nothing in it, says that a
-function is there; who empties the folder removes both.
+It will be ready in no time, so that a job need not be long to be worth it, and its first batch need
+not be timed.
 """
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from seqlift.deeplift import kept
 
-import torch
+__all__ = ["remember", "seconds_by_rules"]
 
-from seqlift import __version__
-
-__all__ = ["remember", "was_compiled"]
+SECONDS = "seconds_by_rules"
 
 
-def was_compiled(description: str) -> bool:
-    """Say whether a function of that description has been compiled here."""
-    return _mark(description).exists()
+def remember(description: str, seconds: float) -> None:
+    """Note that a function has been compiled, if that can be written.
+
+    Parameters
+    ----------
+    description : str
+        The same for functions that do the same.
+    seconds : float
+        That a pair of a sequence and a reference takes, rule by rule.
+    """
+    with kept.making(f"{SECONDS} {description}") as folder:
+        (folder / SECONDS).write_text(repr(seconds))
 
 
-def remember(description: str) -> None:
-    """Note that a function has been compiled. Where that cannot be written, it is not noted."""
+def seconds_by_rules(description: str) -> float | None:
+    """Return the seconds a pair, rule by rule, of what has been compiled here; else None."""
+    folder = kept.find(f"{SECONDS} {description}")
     try:
-        _mark(description).parent.mkdir(parents=True, exist_ok=True)
-        _mark(description).touch()
-    except OSError:
-        pass
-
-
-def _mark(description: str) -> Path:
-    from torch._inductor.runtime.cache_dir_utils import cache_dir  # importing it takes a second
-
-    versions = f"{torch.__version__} {__version__}"
-    machine = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
-    whole = f"{versions} {machine} {description}"
-    return Path(cache_dir()) / "seqlift" / hashlib.sha256(whole.encode()).hexdigest()
+        return None if folder is None else float((folder / SECONDS).read_text())
+    except OSError:  # it went meanwhile
+        return None

@@ -12,23 +12,20 @@ the first and the last region of a batch is therefore held against what the rule
 
 from __future__ import annotations
 
-import contextlib
 import math
-import shutil
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from seqlift.deeplift.chaining import chain_convolutions
-from seqlift.deeplift.compiled_before import remember, was_compiled
-from seqlift.deeplift.fusing import fuse_convolutions
-from seqlift.deeplift.program import Function, write_program
+from seqlift.deeplift.ahead import Job, is_ready
+from seqlift.deeplift.compiled_before import remember, seconds_by_rules
+from seqlift.deeplift.compiling import NoCompilerError, compile_function
+from seqlift.deeplift.program import Function
 from seqlift.errors import CompileWarning
 
 __all__ = ["COMPILE", "Runner", "is_out_of_memory"]
@@ -36,19 +33,13 @@ __all__ = ["COMPILE", "Runner", "is_out_of_memory"]
 COMPILE = ("auto", "on", "off")
 
 # What compiling costs on two cores (BPNet, Basset and the demo model 12 to 19 s, wider ones more),
-# what it costs where torch has kept it (2 to 3 s, and as much for imports), and what it saves of
-# the time of a batch (there 0.6 to 0.8, less where others' convolutions are all the work).
+# what it costs where it has been done before (2 to 3 s, and as much for imports), or with these
+# very weights (it is loaded at once, but held against the rules all the same), and what it saves of
+# a batch (there 0.6 to 0.8, less where others' convolutions are all the work).
 COMPILE_SECONDS = 25.0
 LOAD_SECONDS = 5.0
+READY_SECONDS = 1.0
 SAVED = 0.5
-
-# Of torch's compiler, by kind of device. On a CPU a maximum over four positions is computed once a
-# window, not written out for each of the four: the demo model gained a third. On CUDA devices torch
-# 2.11 pads rows and reads some of them as if it had not, which made wrong scores of Basset's.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "cpu": {"unroll_reductions_threshold": 1},
-    "cuda": {"comprehensive_padding": False},
-}
 
 
 class Runner:
@@ -59,14 +50,14 @@ class Runner:
     function : callable
         ``function(one_hot, references)``, nested tuples of tensors of shape (region, ...) from
         tensors of shape (region, ...); each region by itself.
+    job : Job
+        What tells it from others.
     compile : str
         "on", "off", or "auto": when the work that is left is worth it.
     rows : int
         Regions in a whole batch. Compiled code takes that many and no other number.
     n_targets : int
         Ways back that the function goes; each costs a compiler about as much as the way forward.
-    description : str
-        The same for functions that do the same, here and in other processes.
     agrees : callable or None
         ``agrees(found, expected)``: whether what compiled code gave for some regions is what the
         function gives.
@@ -80,20 +71,20 @@ class Runner:
     def __init__(
         self,
         function: Callable[[Tensor, Tensor], Any],
+        job: Job,
         compile: str = "auto",
         rows: int = 1,
         n_targets: int = 1,
-        description: str = "",
         agrees: Callable[[Any, Any], bool] | None = None,
     ) -> None:
         self._function = function
         self._agrees = agrees
         self._mode = compile
         self._n_targets = n_targets
-        self._description = description
+        self._job = job
         self.rows = rows
         self._compiled: dict[Any, Any] = {}  # by kind of batch; None where it did not work
-        self._seconds = math.inf  # a pair, rule by rule
+        self._seconds = math.inf  # a pair, rule by rule, as far as this process knows
 
     def __call__(self, one_hot: Tensor, references: Tensor, pairs_left: int = 0) -> Any:
         """Run the function for a batch of at most `rows` regions.
@@ -112,57 +103,59 @@ class Runner:
         # A batch less than half full costs less as it is than filled up.
         is_whole = 2 * len(one_hot) > self.rows
         found = self._run_compiled(one_hot, references, pairs_left) if is_whole else None
-        if found is None:
-            return self._timed(one_hot, references)
-        return _rows(found, slice(len(one_hot)))
-
-    def _timed(self, one_hot: Tensor, references: Tensor) -> Any:
-        """Run rule by rule, and remember the seconds a pair of the quickest batch."""
-        if self._mode != "auto":
-            return self._function(one_hot, references)
-        started = time.perf_counter()
-        found = self._function(one_hot, references)
-        if one_hot.is_cuda:
-            torch.cuda.synchronize(one_hot.device)
-        seconds = (time.perf_counter() - started) / (len(one_hot) * references.shape[1])
+        if found is not None:
+            return _rows(found, slice(len(one_hot)))
+        found, seconds = self._timed(one_hot, references)
         self._seconds = min(seconds, self._seconds)
         return found
+
+    def _timed(self, one_hot: Tensor, references: Tensor) -> tuple[Any, float]:
+        """Run rule by rule; return what is found, and the seconds a pair."""
+        started = time.perf_counter()
+        found = self._function(one_hot, references)
+        if one_hot.is_cuda and self._mode != "off":
+            torch.cuda.synchronize(one_hot.device)
+        return found, (time.perf_counter() - started) / (len(one_hot) * references.shape[1])
 
     def _run_compiled(self, one_hot: Tensor, references: Tensor, pairs_left: int) -> Any:
         """Return what compiled code makes of a batch, or None where there is none."""
         key = one_hot.shape[1:], one_hot.dtype, references.shape[1:], references.dtype
-        description = f"{self._description} {self.rows} {key}"
-        is_new = key not in self._compiled and self._should_compile(description, pairs_left)
+        job = self._job._replace(description=f"{self._job.description} {self.rows} {key}")
+        is_new = key not in self._compiled and self._should_compile(job, pairs_left)
         if self._compiled.get(key) is None and not is_new:
             return None
         filled = _filled(one_hot, self.rows), _filled(references, self.rows)
-        if not is_new:
-            return self._compiled[key](*filled)
-        self._compiled[key], found = _compile(self._function, *filled)
-        if found is None or not self._is_right(found, *filled):
+        if is_new:
+            self._compiled[key], found = _compile(self._function, filled, job)
+            is_good = found is not None and self._is_right(found, job, *filled)
+        else:
+            found, is_good = _again(self._compiled[key], *filled)
+        if not is_good:
             self._compiled[key] = None
-            return None
-        remember(description)
-        return found
+        return found if is_good else None
 
-    def _is_right(self, found: Any, one_hot: Tensor, references: Tensor) -> bool:
+    def _is_right(self, found: Any, job: Job, one_hot: Tensor, references: Tensor) -> bool:
         """Hold compiled code against the function on two regions; if it is wrong, warn and stop."""
         two = sorted({0, len(one_hot) - 1})  # strides that are wrong do not show on the first
-        if self._agrees is None or self._agrees(
-            _rows(found, two), self._function(one_hot[two], references[two])
-        ):
-            return True
-        self._mode = "off"
-        _warn("what torch compiled gives other scores than the rules do")
-        return False
+        expected, seconds = self._timed(one_hot[two], references[two])
+        if self._agrees is not None and not self._agrees(_rows(found, two), expected):
+            self._mode = "off"
+            _warn("what torch compiled gives other scores than the rules do")
+            return False
+        remember(job.description, seconds)
+        return True
 
-    def _should_compile(self, description: str, pairs_left: int) -> bool:
+    def _should_compile(self, job: Job, pairs_left: int) -> bool:
         if self._mode != "auto":
             return self._mode == "on"
-        if math.isinf(self._seconds):
+        before = seconds_by_rules(job.description)
+        seconds = min(self._seconds, before or math.inf)
+        if math.isinf(seconds):
             return False
-        saved = SAVED * self._seconds * pairs_left / ((1 + self._n_targets) / 2)
-        return saved > COMPILE_SECONDS or (saved > LOAD_SECONDS and was_compiled(description))
+        saved = SAVED * seconds * pairs_left / ((1 + self._n_targets) / 2)
+        if before is None:
+            return saved > COMPILE_SECONDS
+        return saved > LOAD_SECONDS or (saved > READY_SECONDS and is_ready(job))
 
 
 def _rows(found: Any, rows: slice | list[int]) -> Any:
@@ -176,52 +169,35 @@ def _filled(batch: Tensor, rows: int) -> Tensor:
     return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing else batch
 
 
-def _compile(function: Function, one_hot: Tensor, references: Tensor) -> tuple[Any, Any]:
+def _compile(function: Function, batch: tuple[Tensor, Tensor], job: Job) -> tuple[Any, Any]:
     """Return the compiled function and what it makes of a batch.
 
     Or warn and return None twice: a run goes on without.
     """
-    if one_hot.device.type == "cpu" and not has_compiler():
-        _warn("no C++ compiler is on this machine; install g++ or clang++, or say --compile off")
-        return None, None
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, to itself
-            with ThreadPoolExecutor(1) as beside:
-                if one_hot.device.type == "cpu":
-                    beside.submit(_meet_compiler)
-                program = write_program(function, (one_hot, references))
-                fuse_convolutions(program)
-                chain_convolutions(program)
-            options = OPTIONS.get(one_hot.device.type)
-            compiled = torch.compile(program, fullgraph=True, dynamic=False, options=options)
-            # The way back is part of the program.
-            return torch.no_grad()(compiled), compiled(one_hot, references)
+            compiled = compile_function(function, batch, job)
+            return compiled, compiled(*batch)
+    except NoCompilerError:
+        _warn("no C++ compiler is on this machine; install g++ or clang++, or say --compile off")
     except Exception as error:  # the compiler raises whatever its many parts raise
         if is_out_of_memory(error):  # in the batch that was run
             raise
         _warn(f"torch.compile failed ({type(error).__name__}: {_first_line(error)})")
-        return None, None
+    return None, None
 
 
-def _meet_compiler() -> None:
-    """Have torch find out what the compiler and the processor can, once a process.
-
-    It asks by starting other processes and waits for them, more than a second in all. Nothing else
-    need wait: this is for a thread of its own.
-    """
-    from torch._inductor.codecache import CppCodeCache
-
-    with contextlib.suppress(Exception):  # torch will say what is wrong when it compiles
-        CppCodeCache.load('extern "C" int seqlift_meets_compiler() { return 0; }')
-
-
-def has_compiler() -> bool:
-    """Say whether there is a C++ compiler for torch to call."""
-    from torch._inductor import config  # importing it takes a second
-
-    names = config.cpp.cxx if isinstance(config.cpp.cxx, (list, tuple)) else [config.cpp.cxx]
-    return any(shutil.which(name) for name in names if name)
+def _again(compiled: Callable[..., Any], *batch: Tensor) -> tuple[Any, bool]:
+    """Return what compiled code makes of a further batch, and whether it made anything."""
+    try:
+        return compiled(*batch), True
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        # Not every version of torch says what failed. If it was memory, the rules will.
+        _warn(_first_line(error))
+        return None, False
 
 
 def is_out_of_memory(error: Exception) -> bool:

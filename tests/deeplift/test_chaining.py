@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from seqlift.deeplift.chaining import chain_convolutions
+from seqlift.deeplift.compiling import has_compiler
 from seqlift.deeplift.fusing import fuse_convolutions
 from seqlift.deeplift.program import write_program
 from seqlift.deeplift.rules.winograd import CONVOLVE, convolve_winograd
 from seqlift.deeplift.rules.winograd_chain import CHAIN
-from seqlift.deeplift.runner import has_compiler
 from tests.deeplift.test_fusing import ROWS, operators, tensors
 
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")

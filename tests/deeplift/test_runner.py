@@ -5,7 +5,9 @@ import torch
 from torch._inductor import config as inductor
 from torch.utils import _pytree as pytree
 
+from seqlift.deeplift import compiling
 from seqlift.deeplift import runner as module
+from seqlift.deeplift.ahead import Job
 from seqlift.deeplift.runner import Runner
 from seqlift.deeplift.scores import COMPARED, Part, agree
 from seqlift.errors import CompileWarning
@@ -13,6 +15,14 @@ from seqlift.explain import Explainer
 from tests.helpers import assert_same_scores, captured, explainer, with_shuffles
 
 ROWS = 4
+JOB = Job("mean difference", str)
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """Keep nothing of what is compiled, and know of nothing that was."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    return tmp_path
 
 
 def mean_difference(one_hot, references):
@@ -26,11 +36,11 @@ def compiled(monkeypatch):
     """Put the uncompiled program in the place of the compiled one, and count."""
     made = []
 
-    def compile_(program, **_):
-        made.append(program)
-        return program
+    def compile_(function, batch, job):
+        made.append(function)
+        return function
 
-    monkeypatch.setattr(module.torch, "compile", compile_)
+    monkeypatch.setattr(module, "compile_function", compile_)
     return made
 
 
@@ -46,13 +56,13 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("n_regions", [1, 2, 3, 4])
 def test_batches_of_any_size_give_the_same(compiled, n_regions):
-    run = Runner(mean_difference, "on", ROWS)
+    run = Runner(mean_difference, JOB, "on", ROWS)
     assert_same(run(*batch(n_regions)), mean_difference(*batch(n_regions)))
     assert len(compiled) == (n_regions > ROWS / 2), "a fuller batch is filled up"
 
 
 def test_one_program_serves_all_batches_of_a_kind(compiled):
-    run = Runner(mean_difference, "on", ROWS)
+    run = Runner(mean_difference, JOB, "on", ROWS)
     for n_regions in (4, 3, 4):
         run(*batch(n_regions))
     assert len(compiled) == 1
@@ -61,7 +71,7 @@ def test_one_program_serves_all_batches_of_a_kind(compiled):
 
 
 def test_off_never_compiles(compiled):
-    run = Runner(mean_difference, "off", ROWS)
+    run = Runner(mean_difference, JOB, "off", ROWS)
     run(*batch(4), 10**12)
     run(*batch(4), 10**12)
     assert not compiled
@@ -69,7 +79,7 @@ def test_off_never_compiles(compiled):
 
 def test_auto_compiles_when_the_work_that_is_left_is_worth_it(compiled, monkeypatch):
     monkeypatch.setattr(module, "COMPILE_SECONDS", 1e-3)
-    run = Runner(mean_difference, "auto", ROWS)
+    run = Runner(mean_difference, JOB, "auto", ROWS)
     run(*batch(4), 10**9)
     assert not compiled, "the first batch is timed"
     run(*batch(4), 1)
@@ -78,13 +88,12 @@ def test_auto_compiles_when_the_work_that_is_left_is_worth_it(compiled, monkeypa
     assert len(compiled) == 1
 
 
-def test_auto_knows_what_was_compiled_before(compiled, monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+def test_auto_knows_what_was_compiled_before(compiled, monkeypatch):
     monkeypatch.setattr(module, "LOAD_SECONDS", 1e-3)
 
     def compiles(description, mode="auto"):
         compiled.clear()
-        run = Runner(mean_difference, mode, ROWS, description=description)
+        run = Runner(mean_difference, Job(description, str), mode, ROWS)
         for _ in range(2):
             run(*batch(4), 10**5)
         return len(compiled)
@@ -95,44 +104,42 @@ def test_auto_knows_what_was_compiled_before(compiled, monkeypatch, tmp_path):
     assert not compiles("another function")
 
 
-def test_where_nothing_can_be_noted_it_compiles_all_the_same(compiled, monkeypatch, tmp_path):
-    (tmp_path / "seqlift").write_text("a file in the folder's place")
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    run = Runner(mean_difference, "on", ROWS)
+def test_where_nothing_can_be_noted_it_compiles_all_the_same(compiled, folder):
+    (folder / "seqlift").write_text("a file in the folder's place")
+    run = Runner(mean_difference, JOB, "on", ROWS)
     run(*batch(4))
     assert len(compiled) == 1
 
 
 def test_auto_leaves_a_small_job_alone(compiled):
-    run = Runner(mean_difference, "auto", ROWS)
+    run = Runner(mean_difference, JOB, "auto", ROWS)
     for _ in range(3):
         run(*batch(4), 1000)
     assert not compiled
 
 
-def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch, compiled):
-    monkeypatch.setattr(module, "has_compiler", lambda: False)
-    run = Runner(mean_difference, "on", ROWS)
+def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch):
+    monkeypatch.setattr(compiling, "has_compiler", lambda: False)
+    run = Runner(mean_difference, JOB, "on", ROWS)
     with pytest.warns(CompileWarning, match="no C\\+\\+ compiler .*install g\\+\\+"):
         found = run(*batch(4))
     assert_same(found, mean_difference(*batch(4)))
     run(*batch(4))  # says it once: a warning here is an error
-    assert not compiled
 
 
 def test_a_compiler_that_fails_is_no_end_of_the_run(monkeypatch):
-    def fails(program, **_):
+    def fails(*_):
         raise RuntimeError("internal\nmany lines")
 
-    monkeypatch.setattr(module.torch, "compile", fails)
-    run = Runner(mean_difference, "on", ROWS)
+    monkeypatch.setattr(module, "compile_function", fails)
+    run = Runner(mean_difference, JOB, "on", ROWS)
     with pytest.warns(CompileWarning, match="RuntimeError: internal\\)$"):
         found = run(*batch(4))
     assert_same(found, mean_difference(*batch(4)))
 
 
 def test_compiled_code_gives_the_same():
-    if not module.has_compiler():
+    if not compiling.has_compiler():
         pytest.skip("no C++ compiler")
     calls = []
 
@@ -140,7 +147,7 @@ def test_compiled_code_gives_the_same():
         calls.append(1)
         return mean_difference(one_hot, references)
 
-    run = Runner(counted, "on", ROWS)
+    run = Runner(counted, JOB, "on", ROWS)
     assert_same(run(*batch(3)), mean_difference(*batch(3)))
     followed = len(calls)
     assert_same(run(*batch(4)), mean_difference(*batch(4)))
@@ -150,27 +157,26 @@ def test_compiled_code_gives_the_same():
 def test_memory_that_does_not_suffice_is_not_taken_for_a_compiler_that_fails(monkeypatch):
     """A batch half as large may do, compiled."""
 
-    def compile_(program, **_):
+    def compile_(*_):
         def run(*_):
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
         return run
 
-    monkeypatch.setattr(module.torch, "compile", compile_)
+    monkeypatch.setattr(module, "compile_function", compile_)
     with pytest.raises(RuntimeError, match="can't allocate"):
-        Runner(mean_difference, "on", ROWS)(*batch(4))
+        Runner(mean_difference, JOB, "on", ROWS)(*batch(4))
 
 
 def test_compiled_code_that_is_wrong_is_not_used(monkeypatch):
     """Whatever a compiler makes of it, the scores are those of the rules."""
-    monkeypatch.setattr(module, "has_compiler", lambda: True)
     made = []
 
-    def compile_(program, **_):
-        made.append(program)
-        return lambda *batch: pytree.tree_map_only(torch.Tensor, lambda x: 2 * x, program(*batch))
+    def compile_(function, *_):
+        made.append(function)
+        return lambda *batch: pytree.tree_map_only(torch.Tensor, lambda x: 2 * x, function(*batch))
 
-    monkeypatch.setattr(module.torch, "compile", compile_)
+    monkeypatch.setattr(module, "compile_function", compile_)
     one_hot, references = with_shuffles(6, 4)
     options = {"precision": "float64", "batch_size": 8}
     expected = explainer("residual", **options, compile="off").contribute(one_hot, references)
@@ -212,6 +218,6 @@ def test_a_model_that_sees_nothing_is_no_error():
     assert agree(found, expected._replace(multipliers=None))
 
 
-@pytest.mark.parametrize("kind", module.OPTIONS)
+@pytest.mark.parametrize("kind", compiling.OPTIONS)
 def test_torchs_compiler_knows_its_options(kind):
-    assert all(hasattr(inductor, name) for name in module.OPTIONS[kind])
+    assert all(hasattr(inductor, name) for name in compiling.OPTIONS[kind])

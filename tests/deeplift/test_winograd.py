@@ -3,12 +3,13 @@
 import pytest
 import torch
 
+from seqlift.deeplift.compiling import has_compiler
 from seqlift.deeplift.program import write_program
 from seqlift.deeplift.rules import convolution as module
+from seqlift.deeplift.rules import winograd_steps
 from seqlift.deeplift.rules.convolution import convolution, differentiable_convolution
 from seqlift.deeplift.rules.winograd import convolve_winograd, takes_winograd
 from seqlift.deeplift.rules.winograd_steps import Kernel, Step, run_steps
-from seqlift.deeplift.runner import has_compiler
 from seqlift.explain import Explainer
 
 
@@ -164,3 +165,12 @@ def test_memory_that_is_not_there_is_an_error_that_halves_the_batch():
     step = Step([value], sums, None, 1, 1, 9, [], [given], Kernel().definitions())
     with pytest.raises(torch.OutOfMemoryError, match="can't allocate memory"):
         run_steps([step], 1, n_own=2**55)
+
+
+@needs_compiler
+def test_what_was_compiled_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    kernel = Kernel(give="out[0] = y + y;").definitions()
+    winograd_steps._library.__wrapped__(kernel)
+    monkeypatch.setattr(winograd_steps, "_compiled", None)
+    assert winograd_steps._library.__wrapped__(kernel).seqlift_run

@@ -100,7 +100,7 @@ def _in_panels(weight: Tensor) -> Tensor:
     mutates_args=(),
     device_types="cpu",
     schema="(Tensor[] taken, Tensor sums, Tensor? bias, int padding, int dilation, "
-    "Tensor[] beside, int n_given, str code) -> Tensor[]",
+    "Tensor[]? beside, int n_given, str code) -> Tensor[]",
 )
 def _convolve(
     taken: list[Tensor],
@@ -138,7 +138,7 @@ def _convolve(
         padding,
         dilation,
         taken[0].shape[1],
-        [tensor.contiguous() for tensor in beside],
+        [tensor.contiguous() for tensor in beside or []],
         given,
         code,
     )

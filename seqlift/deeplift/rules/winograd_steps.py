@@ -6,6 +6,7 @@ The file is compiled once for each `Kernel`, as torch compiles its own code.
 from __future__ import annotations
 
 import ctypes
+import shutil
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -14,7 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqlift.deeplift import kept
+
 __all__ = ["Kernel", "Place", "Step", "run_steps"]
+
+KERNEL = "kernel.so"
 
 
 class Kernel(NamedTuple):
@@ -141,11 +146,22 @@ def _stream(place: Place, n_rows: int) -> _Stream:
 
 @cache
 def _library(code: str) -> ctypes.CDLL:
-    """Compile winograd.cpp, or load what was compiled before."""
-    from torch._inductor.codecache import CppCodeCache
-
+    """Load what was compiled before, or compile winograd.cpp."""
     source = resources.files("seqlift.deeplift.rules").joinpath("winograd.cpp").read_text("utf-8")
-    # Products and sums in one step: half the time. Torch leaves them apart.
-    library = CppCodeCache.load(f"{code}\n{source}", extra_flags=("-ffp-contract=fast",))
+    folder = kept.find(f"{code}\n{source}")
+    library = (
+        _compiled(f"{code}\n{source}") if folder is None else ctypes.CDLL(str(folder / KERNEL))
+    )
     library.seqlift_run.restype = ctypes.c_bool
-    return library  # type: ignore[no-any-return]
+    return library
+
+
+def _compiled(source: str) -> ctypes.CDLL:
+    """Have torch compile a source, and keep what it makes where torch need not be asked for it."""
+    from torch._inductor.codecache import CppCodeCache  # importing it takes a second
+
+    # Products and sums in one step: half the time. Torch leaves them apart.
+    library: ctypes.CDLL = CppCodeCache.load(source, extra_flags=("-ffp-contract=fast",))
+    with kept.making(source) as folder:
+        shutil.copyfile(library._name, folder / KERNEL)
+    return library
