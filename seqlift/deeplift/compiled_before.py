@@ -6,6 +6,8 @@ not be timed.
 
 from __future__ import annotations
 
+import contextlib
+
 from seqlift.deeplift import kept
 
 __all__ = ["remember", "seconds_by_rules"]
@@ -23,7 +25,7 @@ def remember(description: str, seconds: float) -> None:
     seconds : float
         That a pair of a sequence and a reference takes, rule by rule.
     """
-    with kept.making(f"{SECONDS} {description}") as folder:
+    with contextlib.suppress(OSError), kept.making(f"{SECONDS} {description}") as folder:
         (folder / SECONDS).write_text(repr(seconds))
 
 

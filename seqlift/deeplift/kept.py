@@ -101,9 +101,9 @@ def _private(folder: Path) -> Path | None:
 
 def _make_room(root: Path) -> None:
     """Remove what was not used for longest, and what was left unfinished, until there is room."""
-    latest_first = sorted(root.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    folders = [path for path in root.iterdir() if path.is_dir()]
     held = 0
-    for folder in latest_first:
+    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True):
         held += sum(path.stat().st_size for path in folder.iterdir())
         if held > ROOM:
             shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from seqlift.deeplift import kept
+from seqlift.deeplift.compiled_before import remember, seconds_by_rules
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +107,18 @@ def test_what_was_not_used_for_longest_makes_room(monkeypatch):
         False,
         True,
     ]
+
+
+def test_a_full_disk_costs_no_more_than_what_was_to_be_kept(monkeypatch):
+    def is_full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kept.Path, "write_text", is_full)
+    remember("a job", 0.5)
+    assert seconds_by_rules("a job") is None
+
+
+def test_seconds_are_remembered():
+    remember("a job", 0.1)
+    assert seconds_by_rules("a job") == 0.1
+    assert seconds_by_rules("another job") is None

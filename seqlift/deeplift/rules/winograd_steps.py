@@ -5,6 +5,7 @@ The file is compiled once for each `Kernel`, as torch compiles its own code.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import shutil
 from collections.abc import Sequence
@@ -162,6 +163,6 @@ def _compiled(source: str) -> ctypes.CDLL:
 
     # Products and sums in one step: half the time. Torch leaves them apart.
     library: ctypes.CDLL = CppCodeCache.load(source, extra_flags=("-ffp-contract=fast",))
-    with kept.making(source) as folder:
+    with contextlib.suppress(OSError), kept.making(source) as folder:
         shutil.copyfile(library._name, folder / KERNEL)
     return library
