@@ -156,6 +156,7 @@ class TargetedModel:
     def description(self) -> str:
         """Describe what `multipliers` computes, apart from the values of the weights."""
         graphs = [str(part.graph) for part in self._parts()]
+        graphs += [_kind(*held) for part in self._parts() for held in _held(part)]
         rules = [sorted(part) for part in (self.rules.reveal_cancel, self.rules.lowered)]
         steps = sorted(self.rules.steps.items())
         return f"{graphs} {rules} {steps} {self.repeats_sequence} {self.dtype} {self.device.type}"
@@ -164,7 +165,7 @@ class TargetedModel:
         """Return a digest of the values of all tensors that the graphs hold."""
         whole = hashlib.sha256()
         for name, value in (held for part in self._parts() for held in _held(part)):
-            whole.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            whole.update(_kind(name, value).encode())
             whole.update(
                 value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
             )
@@ -211,6 +212,10 @@ def _held(part: fx.GraphModule) -> Iterator[tuple[str, Tensor]]:
         value = attrgetter(node.target)(part) if node.op == "get_attr" else None
         if isinstance(value, Tensor):
             yield node.target, value
+
+
+def _kind(name: str, value: Tensor) -> str:
+    return f"{name} {value.dtype} {tuple(value.shape)} {value.stride()}"
 
 
 def as_models(model: Model | Sequence[Model]) -> list[Model]:

@@ -490,3 +490,15 @@ def test_compiled_code_is_kept_for_these_weights_alone():
         changed = told_apart_by(lambda net, part=part: net.get_parameter(part)[0].mul_(1.001))
         assert changed[0] == same[0]
         assert changed[1] != same[1], part
+
+
+def test_compiled_code_is_kept_for_weights_of_these_shapes_alone():
+    descriptions = {
+        Explainer(
+            nn.Sequential(nn.Conv1d(4, width, 4), nn.Conv1d(width, 1, LENGTH - 3), nn.Flatten()),
+            length=LENGTH,
+            compile="off",
+        ).model.description()
+        for width in (5, 6)
+    }
+    assert len(descriptions) == 2

@@ -1,10 +1,10 @@
 """Programs compiled ahead of time, for a CPU.
 
 torch makes a library of a program, which takes ten seconds and more; loaded, it needs neither
-torch's compiler nor the program. A library is for a job whatever its weights, which are handed over
-in each call. They are kept beside it, unless they are many: then the program is written again, to
-have them. So the same job is ready at once when it comes again, and the next fold of an ensemble
-soon.
+torch's compiler nor the program. A library is for a job whatever the values of its weights, which
+are handed over in each call. They are kept beside it, unless they are many: then the program is
+written again, to have them. So the same job is ready at once when it comes again, and the next fold
+of an ensemble soon.
 """
 
 # ruff: noqa: ANN401  (a program returns what its function returns)
@@ -15,7 +15,10 @@ import contextlib
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Sequence
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,12 +29,14 @@ from torch.utils import _pytree as pytree
 
 from seqlift.deeplift import kept
 
-__all__ = ["Job", "Library", "compile_ahead", "find_library", "is_ready"]
+__all__ = ["Job", "Library", "compile_ahead", "find_library", "is_compiled", "is_ready"]
 
 # Bytes of weights that are kept; more are sooner computed than many of them read and held.
 FEW_WEIGHTS = 2**26
 
-LIBRARY, ABOUT, CONSTANTS = "program.so", "about.json", "constants.pt"
+OUTPUT_PATH = "aot_inductor.output_path"
+
+ABOUT, CONSTANTS = "about.json", "constants.pt"
 
 
 class Job(NamedTuple):
@@ -66,8 +71,9 @@ class Library:
     def __init__(self, folder: Path, constants: Sequence[Tensor]) -> None:
         self._constants = list(constants)
         self._outputs = json.loads((folder / ABOUT).read_text())["outputs"]
+        path = folder / _library_name(_program(folder))
         # torch's own function for it would import the compiler, which takes a second.
-        self._library = torch._C._aoti.AOTIModelContainerRunnerCpu(str(folder / LIBRARY), 1)
+        self._library = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1)
 
     def __call__(self, *inputs: Tensor) -> Any:
         """Run it on tensors of the shapes and types that it was compiled for.
@@ -75,15 +81,25 @@ class Library:
         Raises
         ------
         RuntimeError
-            Of which torch does not tell the reason; most often it is memory.
+            Whatever failed in it; most often memory. Not every version of torch tells.
         """
-        found = self._library.run([each.contiguous() for each in inputs] + self._constants)
+        with _signals_held():
+            found = self._library.run([each.contiguous() for each in inputs] + self._constants)
         return pytree.tree_map(lambda i: None if i is None else found[i], self._outputs)
 
 
+def is_compiled(job: Job) -> bool:
+    """Say whether there is a library for a job, whatever its weights."""
+    return kept.find(job.description) is not None
+
+
 def is_ready(job: Job) -> bool:
-    """Say whether `find_library` finds anything."""
-    return None not in map(kept.find, (job.description, job.with_weights()))
+    """Say whether there is a library for a job, and its weights beside it."""
+    library, weights = kept.find(job.description), kept.find(job.with_weights())
+    try:
+        return bool(library and weights and _program(library) == _program(weights))
+    except OSError:  # it went meanwhile
+        return False
 
 
 def find_library(job: Job) -> Library | None:
@@ -144,25 +160,50 @@ def compile_ahead(
     if known is not None:
         return known
     with kept.making(job.description) as folder:
-        _compile(program, (*(each.contiguous() for each in examples), *constants), options, folder)
+        inputs = (*(each.contiguous() for each in examples), *constants)
+        _compile(program, inputs, options, folder / _library_name(code))
         (folder / ABOUT).write_text(about)
         return Library(folder, constants)
 
 
 def _compile(
-    program: fx.GraphModule, examples: tuple[Tensor, ...], options: dict[str, Any], folder: Path
+    program: fx.GraphModule, examples: tuple[Tensor, ...], options: dict[str, Any], library: Path
 ) -> None:
     from torch._inductor import aot_compile  # importing it takes a second
 
     shapes = FakeTensorMode()  # without it sizes would be unknown
     for node, example in zip(program.graph.find_nodes(op="placeholder"), examples, strict=True):
         node.meta["val"] = shapes.from_tensor(example)
-    with torch.no_grad():
-        made = Path(str(aot_compile(program, examples, options=options)))
-    shutil.copyfile(made, folder / LIBRARY)
-    calls = made.with_suffix(".json")  # of operators that are not torch's; read beside the library
-    if calls.exists():
-        shutil.copyfile(calls, (folder / LIBRARY).with_suffix(".json"))
+    # In a folder of its own: other processes may compile the same.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, torch.no_grad():
+        made = Path(str(aot_compile(program, examples, options={**options, OUTPUT_PATH: folder})))
+        shutil.copyfile(made, library)
+        calls = made.with_suffix(".json")  # of operators that are not torch's; read beside it
+        if calls.exists():
+            shutil.copyfile(calls, library.with_suffix(".json"))
+
+
+def _library_name(program: str) -> str:
+    """Name a library by its program: what is loaded under a path is not loaded from it again."""
+    return f"{program[:16]}.so"
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals wait: an exception inside a library would be lost on its way out of it."""
+    held: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def _program(folder: Path) -> str:

@@ -7,6 +7,7 @@ not be timed.
 from __future__ import annotations
 
 import contextlib
+import math
 
 from seqlift.deeplift import kept
 
@@ -23,16 +24,18 @@ def remember(description: str, seconds: float) -> None:
     description : str
         The same for functions that do the same.
     seconds : float
-        That a pair of a sequence and a reference takes, rule by rule.
+        That a pair of a sequence and a reference takes, rule by rule. The least of all is kept:
+        a few regions take longer each than many, and any on a busy machine.
     """
-    with contextlib.suppress(OSError), kept.making(f"{SECONDS} {description}") as folder:
-        (folder / SECONDS).write_text(repr(seconds))
+    if seconds < 0.9 * seconds_by_rules(description):
+        with contextlib.suppress(OSError), kept.making(f"{SECONDS} {description}") as folder:
+            (folder / SECONDS).write_text(repr(seconds))
 
 
-def seconds_by_rules(description: str) -> float | None:
-    """Return the seconds a pair, rule by rule, of what has been compiled here; else None."""
+def seconds_by_rules(description: str) -> float:
+    """Return the seconds a pair, rule by rule, of what has been compiled here; infinity if not."""
     folder = kept.find(f"{SECONDS} {description}")
     try:
-        return None if folder is None else float((folder / SECONDS).read_text())
+        return math.inf if folder is None else float((folder / SECONDS).read_text())
     except OSError:  # it went meanwhile
-        return None
+        return math.inf

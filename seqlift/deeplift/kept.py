@@ -8,6 +8,7 @@ their digest before they are used: loading a library with a piece missing would 
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
 import json
@@ -15,8 +16,8 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,9 @@ DIGESTS = "digests.json"
 
 # Bytes beyond which goes what was not used for longest.
 ROOM = 2**30
+
+UNFINISHED = "unfinished-"
+LONG_AGO = 24 * 3600  # seconds
 
 
 def find(description: str) -> Path | None:
@@ -47,16 +51,19 @@ def find(description: str) -> Path | None:
     """
     folder = _folder(description)
     try:
-        require_private(folder.parent)
+        _require_private(folder.parent)
         digests = json.loads((folder / DIGESTS).read_text())
         is_whole = all(digest((folder / name).read_bytes()) == of for name, of in digests.items())
-        folder.touch()
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, MemoryError):
         return None
-    return folder if is_whole else None
+    if not is_whole:
+        return None
+    with contextlib.suppress(OSError):  # it may be for reading only
+        folder.touch()
+    return folder
 
 
-@contextmanager
+@contextlib.contextmanager
 def making(description: str) -> Iterator[Path]:
     """Make what `find` will find, in place of what was there.
 
@@ -71,7 +78,9 @@ def making(description: str) -> Iterator[Path]:
         Nobody is told where nothing can be kept.
     """
     folder = _folder(description)
-    with tempfile.TemporaryDirectory(dir=_private(folder.parent)) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix=UNFINISHED, dir=_private(folder.parent), ignore_cleanup_errors=True
+    ) as scratch:
         yield Path(scratch)
         digests = {path.name: digest(path.read_bytes()) for path in Path(scratch).iterdir()}
         if digests and Path(scratch).parent == folder.parent:
@@ -79,7 +88,7 @@ def making(description: str) -> Iterator[Path]:
                 Path(scratch, DIGESTS).write_text(json.dumps(digests))
                 shutil.rmtree(folder, ignore_errors=True)
                 Path(scratch).rename(folder)
-                _make_room(folder.parent)
+                _tidy(folder.parent)
             except OSError:  # a full disk; or another process was first
                 pass
 
@@ -93,20 +102,29 @@ def _private(folder: Path) -> Path | None:
     """Return a folder that nobody else can write to, or None if there cannot be one."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        require_private(folder)
+        _require_private(folder)
     except (OSError, AttributeError):
         return None
     return folder
 
 
-def _make_room(root: Path) -> None:
-    """Remove what was not used for longest, and what was left unfinished, until there is room."""
-    folders = [path for path in root.iterdir() if path.is_dir()]
-    held = 0
-    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True):
-        held += sum(path.stat().st_size for path in folder.iterdir())
-        if held > ROOM:
-            shutil.rmtree(folder, ignore_errors=True)
+def _require_private(folder: Path) -> None:
+    """Refuse a folder that others may write to, or put another in the place of."""
+    for each in (folder, folder.parent):
+        require_private(each)
+
+
+def _tidy(root: Path) -> None:
+    """Remove what a killed process left, and what was not used for longest until there is room."""
+    ages, held = {}, 0
+    for folder in root.iterdir():
+        with contextlib.suppress(OSError):  # another process may remove it
+            ages[folder] = time.time() - folder.stat().st_mtime
+    for folder, age in sorted(ages.items(), key=lambda item: item[1]):
+        with contextlib.suppress(OSError):
+            held += sum(path.stat().st_size for path in folder.iterdir())
+            if held > ROOM or (folder.name.startswith(UNFINISHED) and age > LONG_AGO):
+                shutil.rmtree(folder)
 
 
 def _folder(description: str) -> Path:
@@ -120,8 +138,8 @@ def _folder(description: str) -> Path:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return f"uid_{os.getuid()}" if hasattr(os, "getuid") else "nobody"
 
 
 @cache

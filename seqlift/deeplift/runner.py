@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from seqlift.deeplift.ahead import Job, is_ready
+from seqlift.deeplift.ahead import Job, is_compiled, is_ready
 from seqlift.deeplift.compiled_before import remember, seconds_by_rules
 from seqlift.deeplift.compiling import NoCompilerError, compile_function
 from seqlift.deeplift.program import Function
@@ -85,6 +85,7 @@ class Runner:
         self.rows = rows
         self._compiled: dict[Any, Any] = {}  # by kind of batch; None where it did not work
         self._seconds = math.inf  # a pair, rule by rule, as far as this process knows
+        self._costs: dict[str, float] = {}  # seconds until compiled code can run, by description
 
     def __call__(self, one_hot: Tensor, references: Tensor, pairs_left: int = 0) -> Any:
         """Run the function for a batch of at most `rows` regions.
@@ -121,7 +122,8 @@ class Runner:
         """Return what compiled code makes of a batch, or None where there is none."""
         key = one_hot.shape[1:], one_hot.dtype, references.shape[1:], references.dtype
         job = self._job._replace(description=f"{self._job.description} {self.rows} {key}")
-        is_new = key not in self._compiled and self._should_compile(job, pairs_left)
+        kind = one_hot.device.type
+        is_new = key not in self._compiled and self._should_compile(job, kind, pairs_left)
         if self._compiled.get(key) is None and not is_new:
             return None
         filled = _filled(one_hot, self.rows), _filled(references, self.rows)
@@ -142,20 +144,30 @@ class Runner:
             self._mode = "off"
             _warn("what torch compiled gives other scores than the rules do")
             return False
-        remember(job.description, seconds)
+        remember(job.description, min(seconds, self._seconds))
         return True
 
-    def _should_compile(self, job: Job, pairs_left: int) -> bool:
+    def _should_compile(self, job: Job, kind: str, pairs_left: int) -> bool:
         if self._mode != "auto":
             return self._mode == "on"
-        before = seconds_by_rules(job.description)
-        seconds = min(self._seconds, before or math.inf)
+        seconds = min(self._seconds, seconds_by_rules(job.description))
         if math.isinf(seconds):
             return False
         saved = SAVED * seconds * pairs_left / ((1 + self._n_targets) / 2)
-        if before is None:
-            return saved > COMPILE_SECONDS
-        return saved > LOAD_SECONDS or (saved > READY_SECONDS and is_ready(job))
+        if saved <= READY_SECONDS:
+            return False
+        if job.description not in self._costs:
+            self._costs[job.description] = _cost(job, kind)
+        return saved > self._costs[job.description]
+
+
+def _cost(job: Job, kind: str) -> float:
+    """Return the seconds until compiled code can run, on a kind of device."""
+    if math.isinf(seconds_by_rules(job.description)):
+        return COMPILE_SECONDS
+    if kind == "cpu" and is_ready(job):
+        return READY_SECONDS
+    return LOAD_SECONDS if kind != "cpu" or is_compiled(job) else COMPILE_SECONDS
 
 
 def _rows(found: Any, rows: slice | list[int]) -> Any:

@@ -1,6 +1,7 @@
 """A program compiled once serves every process, and other weights."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -10,7 +11,7 @@ import torch
 from torch import fx
 
 from seqlift.deeplift import ahead, compiling, kept
-from seqlift.deeplift.ahead import Job, compile_ahead, find_library, is_ready
+from seqlift.deeplift.ahead import Job, compile_ahead, find_library, is_compiled, is_ready
 
 pytestmark = pytest.mark.skipif(not compiling.has_compiler(), reason="no C++ compiler")
 
@@ -114,6 +115,28 @@ def test_many_weights_are_not_kept(layer, monkeypatch, compiles):
     assert not is_ready(other.job())
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_the_library_is_done(layer, monkeypatch, number):
+    """An exception raised inside a library does not come out of it as what it was."""
+    heard = []
+
+    class Interrupted:
+        def run(self, inputs):
+            signal.raise_signal(number)
+            assert not heard
+            return library.run(inputs)
+
+    called = find_library(layer.job())
+    library = called._library
+    monkeypatch.setattr(called, "_library", Interrupted())
+    before = signal.signal(number, lambda *_: heard.append(number))
+    try:
+        assert_right(called, layer)
+    finally:
+        signal.signal(number, before)
+    assert heard == [number]
+
+
 def test_inputs_may_lie_in_memory_as_they_will(layer):
     one_hot, references = inputs()
     one_hot = one_hot.t().contiguous().t()
@@ -127,12 +150,13 @@ def test_what_does_not_load_is_compiled_anew(layer, monkeypatch):
     spoilt = layer.job()._replace(description="a layer whose library is spoilt")
     with kept.making(spoilt.description) as scratch:
         shutil.copy(whole / ahead.ABOUT, scratch)
-        (scratch / ahead.LIBRARY).write_text("no library")
+        (library,) = whole.glob("*.so")
+        (scratch / library.name).write_text("no library")
     compiled = []
 
-    def compile_(program, examples, options, folder):
+    def compile_(program, examples, options, path):
         compiled.append(program)
-        shutil.copy(whole / ahead.LIBRARY, folder)
+        shutil.copy(library, path)
 
     monkeypatch.setattr(ahead, "_compile", compile_)
     monkeypatch.setattr(layer, "job", lambda: spoilt)
@@ -151,4 +175,6 @@ def test_another_program_of_the_same_name_is_not_taken_for_it(layer, compiles):
     library = compile_layer(other)
     assert compiles
     assert_right(library, other)
+    assert_right(find_library(other.job()), other)  # the other was loaded from that folder before
     assert find_library(layer.job()) is None, "its weights belong to another program"
+    assert is_compiled(layer.job()) and not is_ready(layer.job())

@@ -1,5 +1,6 @@
 """What is kept of compiled code: whole, private, for one job, and not too much of it."""
 
+import math
 import os
 
 import pytest
@@ -69,12 +70,34 @@ def test_an_error_leaves_nothing(folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have no owners")
-def test_what_others_could_have_put_there_is_not_used(folder):
+@pytest.mark.parametrize("which", [lambda folder: folder, lambda folder: folder.parent])
+def test_what_others_could_have_put_there_is_not_used(folder, which):
     make("a job", one="1")
-    folder.chmod(0o777)
+    which(folder).chmod(0o777)
     assert kept.find("a job") is None
     make("another job", one="1")
     assert len(list(folder.iterdir())) == 1, "nor is anything kept there"
+
+
+def test_what_is_for_reading_only_is_found(monkeypatch):
+    def refuses(*_):
+        raise OSError(30, "Read-only file system")
+
+    make("a job", one="1")
+    monkeypatch.setattr(kept.Path, "touch", refuses)
+    assert kept.find("a job") is not None
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(folder):
+    make("a job", one="1")
+    left = [folder / f"{kept.UNFINISHED}{age}" for age in ("old", "new")]
+    for one in left:
+        one.mkdir()
+        (one / "part").write_text("1")
+    os.utime(left[0], (1, 1))
+    make("another job", one="1")
+    assert [one.exists() for one in left] == [False, True]
+    assert kept.find("a job") is not None
 
 
 def test_where_nothing_can_be_kept_work_goes_on(folder):
@@ -115,10 +138,11 @@ def test_a_full_disk_costs_no_more_than_what_was_to_be_kept(monkeypatch):
 
     monkeypatch.setattr(kept.Path, "write_text", is_full)
     remember("a job", 0.5)
-    assert seconds_by_rules("a job") is None
+    assert seconds_by_rules("a job") == math.inf
 
 
 def test_seconds_are_remembered():
-    remember("a job", 0.1)
-    assert seconds_by_rules("a job") == 0.1
-    assert seconds_by_rules("another job") is None
+    for seconds, least in ((0.2, 0.2), (0.1, 0.1), (0.3, 0.1)):
+        remember("a job", seconds)
+        assert seconds_by_rules("a job") == least
+    assert seconds_by_rules("another job") == math.inf

@@ -89,7 +89,9 @@ def test_auto_compiles_when_the_work_that_is_left_is_worth_it(compiled, monkeypa
 
 
 def test_auto_knows_what_was_compiled_before(compiled, monkeypatch):
-    monkeypatch.setattr(module, "LOAD_SECONDS", 1e-3)
+    monkeypatch.setattr(module, "LOAD_SECONDS", 2e-3)
+    monkeypatch.setattr(module, "READY_SECONDS", 1e-3)
+    monkeypatch.setattr(module, "is_compiled", lambda job: False)
 
     def compiles(description, mode="auto"):
         compiled.clear()
@@ -100,6 +102,8 @@ def test_auto_knows_what_was_compiled_before(compiled, monkeypatch):
 
     assert not compiles("a function"), "too little is left for compiling it anew"
     assert compiles("a function", "on")
+    assert not compiles("a function"), "it was not kept"
+    monkeypatch.setattr(module, "is_compiled", lambda job: True)
     assert compiles("a function"), "it is there"
     assert not compiles("another function")
 

@@ -150,9 +150,11 @@ def _library(code: str) -> ctypes.CDLL:
     """Load what was compiled before, or compile winograd.cpp."""
     source = resources.files("seqlift.deeplift.rules").joinpath("winograd.cpp").read_text("utf-8")
     folder = kept.find(f"{code}\n{source}")
-    library = (
-        _compiled(f"{code}\n{source}") if folder is None else ctypes.CDLL(str(folder / KERNEL))
-    )
+    try:
+        library = None if folder is None else ctypes.CDLL(str(folder / KERNEL))
+    except OSError:  # it went meanwhile
+        library = None
+    library = library or _compiled(f"{code}\n{source}")
     library.seqlift_run.restype = ctypes.c_bool
     return library
 
