@@ -2,7 +2,8 @@
 
 Compiling takes from ten seconds to minutes, and seconds where it has been done before. It is worth
 that when what it saves of the work that is left is more; nobody wants to wait for a compiler on a
-job of a few seconds. So the first batches are run rule by rule and timed.
+job of a few seconds. So the first batches are run rule by rule and timed, unless a run before has
+noted how long they take.
 
 A compiler can be wrong, and a device's that nobody has tried more so. What compiled code makes of
 the first and the last region of a batch is therefore held against what the rules make of them.

@@ -225,3 +225,19 @@ def test_a_model_that_sees_nothing_is_no_error():
 @pytest.mark.parametrize("kind", compiling.OPTIONS)
 def test_torchs_compiler_knows_its_options(kind):
     assert all(hasattr(inductor, name) for name in compiling.OPTIONS[kind])
+
+
+def test_other_devices_than_the_cpu_have_torchs_own_compiler(monkeypatch):
+    given = []
+
+    def compile_(program, **options):
+        given.append(options)
+        return program
+
+    monkeypatch.setattr(compiling.torch, "compile", compile_)
+    there = tuple(part.to("meta") for part in batch(4))
+    found = compiling.compile_function(mean_difference, there, JOB)(*there)
+    expected = mean_difference(*there)
+    assert found[0].shape == expected[0].shape and found[1] is None
+    assert found[2][0].device == expected[2][0].device
+    assert given == [{"fullgraph": True, "dynamic": False, "options": None}]
