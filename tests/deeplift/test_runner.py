@@ -172,6 +172,33 @@ def test_memory_that_does_not_suffice_is_not_taken_for_a_compiler_that_fails(mon
         Runner(mean_difference, JOB, "on", ROWS)(*batch(4))
 
 
+@pytest.mark.parametrize("message", ["API call failed", "can't allocate memory"])
+def test_a_library_that_fails_later_leaves_the_batch_to_the_rules(monkeypatch, message):
+    """But for memory: then the batch is too large."""
+    ran = []
+
+    def compile_(function, *_):
+        def run(*given):
+            if ran:
+                raise RuntimeError(message)
+            ran.append(given)
+            return function(*given)
+
+        return run
+
+    monkeypatch.setattr(module, "compile_function", compile_)
+    run = Runner(mean_difference, JOB, "on", ROWS)
+    run(*batch(4))
+    assert ran
+    if "memory" in message:
+        with pytest.raises(RuntimeError, match="can't allocate"):
+            run(*batch(4))
+        return
+    with pytest.warns(CompileWarning, match="without compiling, slower: API call failed$"):
+        assert_same(run(*batch(4)), mean_difference(*batch(4)))
+    assert_same(run(*batch(4)), mean_difference(*batch(4)))  # says it once
+
+
 def test_compiled_code_that_is_wrong_is_not_used(monkeypatch):
     """Whatever a compiler makes of it, the scores are those of the rules."""
     made = []

@@ -108,7 +108,7 @@ def _convolve(
     bias: Tensor | None,
     padding: int,
     dilation: int,
-    beside: list[Tensor],
+    beside: list[Tensor] | None,
     n_given: int,
     code: str,
 ) -> list[Tensor]:
@@ -121,7 +121,8 @@ def _convolve(
     sums : Tensor, from `_in_panels`
     bias : Tensor or None, shape (channel out,)
     padding, dilation : int
-    beside : list of Tensor, shape (row, position, channel out)
+    beside : list of Tensor or None, shape (row, position, channel out)
+        torch's libraries (`ahead.py`) hand on an empty list as None.
     n_given : int
     code : str
         The definitions of a `Kernel`.
@@ -138,7 +139,7 @@ def _convolve(
         padding,
         dilation,
         taken[0].shape[1],
-        [tensor.contiguous() for tensor in beside or []],
+        [tensor.contiguous() for tensor in beside or ()],
         given,
         code,
     )
@@ -156,7 +157,7 @@ def _of_shape(
     bias: Tensor | None,
     padding: int,
     dilation: int,
-    beside: list[Tensor],
+    beside: list[Tensor] | None,
     n_given: int,
     code: str,
 ) -> list[Tensor]:
