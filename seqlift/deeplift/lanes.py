@@ -27,7 +27,6 @@ __all__ = [
     "difference",
     "each_lane",
     "flat",
-    "halfway",
     "holds_lanes",
     "is_floating",
     "midpoint",
@@ -123,12 +122,8 @@ def difference(value: Lanes) -> Tensor:
 def midpoint(value: Lanes) -> Tensor:
     """Return the points halfway, one row for each row of the reference lane."""
     sequence, reference = paired(value)
-    return flat(halfway(sequence, reference), value.reference)
-
-
-def halfway(sequence: Tensor, reference: Tensor) -> Tensor:
-    """Return the points halfway between two values as `paired` gives them, in one pass."""
-    return torch.add(sequence / 2, reference, alpha=0.5)
+    halfway = torch.add(sequence / 2, reference, alpha=0.5)  # in one pass
+    return flat(halfway, value.reference)
 
 
 class _WithMultiplier(torch.autograd.Function):

@@ -115,6 +115,23 @@ def test_a_maximum_goes_to_the_winner(x, reference, expected):
     assert contributions[0].tolist() == expected
 
 
+class OneWindow(nn.Module):
+    """The same by windows that may overlap."""
+
+    def forward(self, x):
+        return nn.functional.max_pool1d(x[:, :1], 2, 1)[:, 0, 0]
+
+
+@pytest.mark.parametrize("model", [GlobalMaximum(), OneWindow()])
+@pytest.mark.parametrize("step", [0.0, 4.5e-16, -4.5e-16, 1e-9, -1e-9])
+def test_a_winner_that_hardly_changes_earns_as_little_as_one_that_changes_more(model, step):
+    """2 + step wins, but the reference has a 3 elsewhere: the maximum falls whatever step is."""
+    blank = [[0.0, 0.0]] * 3
+    found, _ = explained(model, [[2 + step, 1.0], *blank], [[2.0, 3.0], *blank])
+    assert found[0, 0] == 0
+    assert found[0, 1] == pytest.approx(1 / 2)
+
+
 class SumOfTwoWindows(nn.Module):
     def forward(self, x):
         return nn.functional.max_pool1d(x[:, :1], 2, 1).sum((1, 2))

@@ -217,6 +217,8 @@ def test_cross_maximum_of_the_oracle():
     np.testing.assert_array_equal(matrix, [[1 / 3, 0]])
     matrix = oracle.cross_maximum([[0, 1]], np.array([1.0, 0.0]), np.array([0.0, 3.0]))
     np.testing.assert_array_equal(matrix, [[0, 2 / 3]])
-    # Position 0 wins at x and does not change, so its share is zero and it has the derivative.
+    # Position 0 does not change. Where it wins at both it has the limit of Δ/Δ, and else nothing.
     matrix = oracle.cross_maximum([[0, 1]], np.array([2.0, 1.0]), np.array([2.0, 0.0]))
     np.testing.assert_array_equal(matrix, [[1, 0]])
+    matrix = oracle.cross_maximum([[0, 1]], np.array([2.0, 1.0]), np.array([2.0, 3.0]))
+    np.testing.assert_array_equal(matrix, [[0, 1 / 2]])

@@ -84,7 +84,7 @@ def convolution(
 def cross_maximum(windows: Windows, x: Vector, r: Vector) -> Matrix:
     """Give (c − y₀) to the winner at x and (y − c) to the winner at r, c = max(y, y₀), over Δ.
 
-    A position that does not change has the derivative at x: 1 if it wins there.
+    A winner at both that does not change has the limit of that, 1; any other that does not, 0.
     """
     matrix = np.zeros((len(windows), len(x)))
     for w, window in enumerate(windows):
@@ -95,7 +95,7 @@ def cross_maximum(windows: Windows, x: Vector, r: Vector) -> Matrix:
         for position, share in ((winner, c - y0), (winner0, y - c)):
             if x[position] != r[position]:
                 matrix[w, position] += share / (x[position] - r[position])
-        if x[winner] == r[winner]:
+        if winner == winner0 and x[winner] == r[winner]:
             matrix[w, winner] = 1
     return matrix
 

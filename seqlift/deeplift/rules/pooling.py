@@ -3,10 +3,16 @@
 A maximum may be taken at different positions at the sequence and at the reference. With y and y₀
 the two values and c = max(y, y₀), the share c − y₀ belongs to the winner at the sequence and y − c
 to the winner at the reference; each is divided by that position's own Δx, and shares that land on
-one position (overlapping windows) add up. No share exceeds the Δx it is divided by, so the quotient
-needs a stand-in only where Δx vanishes: there it is the maximum's own derivative at the sequence.
+one position (overlapping windows) add up.
 
-Source: our own description; DeepSHAP (Lundberg & Lee 2017) and tangermeme 1.6 do the same.
+No share exceeds the Δx it is divided by, not even when rounded, so the quotient needs a stand-in
+only where Δx is zero to the last bit. There it is what the quotient is on both sides of zero: 1 for
+a position that wins at both, and 0 for one that wins at the sequence alone, since at the reference
+another is larger, whatever happens here. (The derivative at the sequence would be 1 there: a jump
+that the rounding of a float32 value would fall into now and then.)
+
+Source: our own description; DeepSHAP (Lundberg & Lee 2017) and tangermeme 1.6 do the same but for
+the stand-in.
 """
 
 # ruff: noqa: ANN401  (an operator takes and returns anything)
@@ -20,17 +26,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from seqlift.deeplift.lanes import Lanes, each_lane, flat, halfway, paired, with_multiplier
+from seqlift.deeplift.lanes import Lanes, each_lane, flat, paired, with_multiplier
 from seqlift.deeplift.program import is_followed
 from seqlift.deeplift.registry import apply, register
-from seqlift.deeplift.slope import is_near_zero, slope
+from seqlift.deeplift.slope import slope
 
 __all__: list[str] = []
 
 aten = torch.ops.aten
 
 CROSS = "m = (c − y₀) to the winner at x, (y − c) to the winner at x₀, over Δx; c = max(y, y₀)"
-SOURCE = "our own; as tangermeme 1.6 for MaxPool"
+SOURCE = "our own; as tangermeme 1.6 for MaxPool where Δx ≠ 0"
 
 
 class Maximum(NamedTuple):
@@ -72,8 +78,8 @@ class _CrossMaximum(torch.autograd.Function):
         routed = route(gradient * (top - y0), winners).scatter_add_(
             -1, winners0, gradient * (y - top)
         )
-        near_zero = is_near_zero(x - x0, halfway(x, x0), kinked=True)
-        multiplier = slope(routed, x - x0, route(gradient, winners), near_zero)
+        at_both = route(gradient * (winners == winners0), winners)
+        multiplier = slope(routed, x - x0, at_both, _is_zero(x - x0))
         return flat(multiplier, source), None, None, None
 
 
@@ -152,13 +158,17 @@ def _among_few(value: Lanes, axis: int) -> Lanes:
     top = torch.maximum(y, y0)
     shares, shares0 = wins * (top - y0), wins0 * (y - top)
     shares = shares + shares0 if is_followed() else shares.add_(shares0)
-    delta_in, middle = x - x0, halfway(x, x0)
-    near_zero = is_near_zero(delta_in, middle, kinked=True)
-    multiplier = flat(slope(shares, delta_in, wins.to(x.dtype), near_zero), value.reference)
+    at_both = (wins & wins0).to(x.dtype)
+    multiplier = flat(slope(shares, x - x0, at_both, _is_zero(x - x0)), value.reference)
     at_sequence = y.squeeze(1) if after else y
     return Lanes(
         at_sequence, with_multiplier(value.reference, flat(y0, value.reference), multiplier)
     )
+
+
+def _is_zero(difference: Tensor) -> Tensor:
+    """Say where nothing changes; NaN differences (both points infinite) count as that."""
+    return ~(difference.abs() > 0)
 
 
 def _winner(value: Tensor, axis: int) -> tuple[Tensor, Tensor]:
