@@ -80,6 +80,15 @@ def test_scores_are_those_of_float64_rule_by_rule(mode, name):
     assert_same_scores(found, expected, tolerance(mode))
 
 
+@pytest.mark.parametrize("name", ZOO)
+def test_float32_keeps_all_digits_but_the_last(name):
+    """Of a region's largest score. No slope may be a quotient of differences that are rounding."""
+    expected = explainer(name).contribute(*pairs(12)).scores
+    found = explainer(name, precision="float32").contribute(*pairs(12)).scores
+    apart = (found.double() - expected).abs().flatten(1).amax(1)
+    assert (apart <= 2e-5 * expected.abs().flatten(1).amax(1)).all()
+
+
 @cases
 def test_scores_sum_to_delta(mode, name):
     found = doubled(explained(mode, name).contribute(*pairs()))

@@ -5,6 +5,7 @@ that the rule sees.
 """
 
 import itertools
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from seqlift.deeplift import rules  # noqa: F401  (fills the registry)
 from seqlift.deeplift.lanes import Lanes
 from seqlift.deeplift.registry import apply
-from seqlift.deeplift.slope import is_near_zero, slope
+from seqlift.deeplift.slope import is_near_zero, slope, slope_of_exp, slope_of_log
 
 aten = torch.ops.aten
 
@@ -113,6 +114,76 @@ def test_slopes_of_sharp_operators_keep_completeness(operator, dtype):
     wrong = slopes(operator, sequence, reference) - exact(SHARP[operator], sequence, reference)
     error = (wrong * (sequence.double() - reference.double())).abs()
     assert error.max() <= 16 * torch.finfo(dtype).eps
+
+
+def exactly(function, sequence, reference):
+    """Return slopes from sixty digits, where nothing is lost by subtracting."""
+    ends = zip(sequence.double().tolist(), reference.double().tolist(), strict=True)
+    with localcontext(prec=60):
+        exact = [(Decimal(x), Decimal(r)) for x, r in ends]
+        found = [float((function(x) - function(r)) / (x - r)) for x, r in exact]
+    return torch.tensor(found, dtype=torch.float64)
+
+
+@precisions
+def test_the_slope_of_the_exponential_has_all_digits(dtype):
+    sequence, reference = pairs(dtype)
+    wanted = exactly(Decimal.exp, sequence, reference)
+    error = (slopes(aten.exp.default, sequence, reference) - wanted).abs() / wanted
+    assert error.max() <= 4 * torch.finfo(dtype).eps
+
+
+@precisions
+@pytest.mark.parametrize("beta", [1, 50, 0.01])
+def test_the_slope_of_softplus_has_all_digits_of_its_steepest(beta, dtype):
+    """Torch takes the straight line from βx = 20 on, where softplus is off it by 2e-9."""
+    sequence, reference = pairs(dtype)
+    wanted = exactly(lambda x: (1 + (Decimal(beta) * x).exp()).ln(), sequence, reference) / beta
+    found = slopes(aten.softplus.default, sequence, reference, beta)
+    assert (found - wanted).abs().max() <= 8 * torch.finfo(dtype).eps + (beta == 50) * 2.1e-9
+
+
+@precisions
+def test_the_slope_of_the_logarithm_of_a_sum_has_all_digits(dtype):
+    sequence, reference = pairs(dtype, positive=True)
+    wanted = exactly(Decimal.ln, sequence, reference)
+    rise = sequence.double().log() - reference.double().log()
+    found = slope_of_log(sequence, reference, rise.to(dtype)).double()
+    assert ((found - wanted).abs() / wanted).max() <= 4 * torch.finfo(dtype).eps
+
+
+def test_slopes_where_nothing_is_seen_are_zero():
+    """A softmax of masked logits alone: −∞, their sum 0, and logits less its logarithm."""
+    zero, minus_infinity = torch.zeros(1), torch.tensor([-torch.inf])
+    assert slope_of_log(zero, zero, zero.log() - zero.log()) == 0
+    assert slope_of_exp(minus_infinity, minus_infinity) == 0
+    assert slope_of_exp(minus_infinity * 0, minus_infinity * 0) == 0
+
+
+def test_the_slope_of_an_exponential_from_minus_infinity_is_zero():
+    assert slope_of_exp(torch.zeros(1), torch.tensor([-torch.inf])) == 0
+
+
+STRAIGHT = [
+    (aten.leaky_relu.default, (0.2,), 0.0, np.inf, 1.0),
+    (aten.leaky_relu.default, (0.2,), -np.inf, 0.0, 0.2),
+    (aten.hardsigmoid.default, (), -3.0, 3.0, 1 / 6),
+    (aten.hardtanh.default, (), -1.0, 1.0, 1.0),
+]
+
+
+@precisions
+@pytest.mark.parametrize(("operator", "rest", "low", "high", "wanted"), STRAIGHT, ids=str)
+def test_slopes_on_a_straight_piece_are_those_of_the_piece(
+    operator, rest, low, high, wanted, dtype
+):
+    sequence, reference = pairs(dtype)
+    both = torch.stack([sequence, reference])
+    inside = ((both > low) & (both < high)).all(0)
+    found = slopes(operator, sequence[inside], reference[inside], *rest)
+    assert inside.sum() > 100
+    of_torch = 3e-8 if operator is aten.hardsigmoid.default else 0  # its derivative is a float32
+    assert (found / wanted - 1).abs().max() <= 4 * torch.finfo(dtype).eps + of_torch
 
 
 KINKED = [

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seqlift.deeplift.lanes import Lanes, each_lane, flat, paired, with_multiplier
 from seqlift.deeplift.registry import apply, register
-from seqlift.deeplift.slope import is_near_zero, slope
+from seqlift.deeplift.slope import slope_of_exp, slope_of_log
 
 __all__: list[str] = []
 
@@ -176,16 +176,11 @@ def _log_sum_weights(sequence: Tensor, reference: Tensor, axes: list[int]) -> Te
     """Return ΔL/Δx for every term: (Δ exp x / Δx) · (Δ log s / Δs), both lanes shifted alike."""
     shift = torch.maximum(sequence, reference).amax(axes, keepdim=True)
     shift = shift.nan_to_num(0.0, 0.0, 0.0)
-    terms, terms0 = (sequence - shift).exp(), (reference - shift).exp()
-    middle = (sequence + reference) / 2 - shift
-    near_zero = is_near_zero(delta := sequence - reference, middle, kinked=False)
-    term_slope = slope(terms - terms0, delta, middle.exp(), near_zero)
-    total, total0 = terms.sum(axes, keepdim=True), terms0.sum(axes, keepdim=True)
-    middle = (total + total0) / 2
-    near_zero = is_near_zero(delta := total - total0, middle, kinked=False)
+    total = (sequence - shift).exp().sum(axes, keepdim=True)
+    total0 = (reference - shift).exp().sum(axes, keepdim=True)
     # Shifted alike, the smaller sum may vanish; its logarithm does not.
     rise = sequence.logsumexp(axes, keepdim=True) - reference.logsumexp(axes, keepdim=True)
-    return term_slope * slope(rise, delta, middle.reciprocal(), near_zero)
+    return slope_of_exp(sequence - shift, reference - shift) * slope_of_log(total, total0, rise)
 
 
 def _log_sum_exp(value: Lanes, axes: Any) -> Lanes:

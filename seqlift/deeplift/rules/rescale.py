@@ -14,10 +14,24 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqlift.deeplift.lanes import Lanes, difference, flat, midpoint, paired, with_multiplier
+from seqlift.deeplift.lanes import (
+    Lanes,
+    difference,
+    each_lane,
+    flat,
+    midpoint,
+    paired,
+    with_multiplier,
+)
 from seqlift.deeplift.program import is_followed
 from seqlift.deeplift.registry import register
-from seqlift.deeplift.slope import is_near_zero, slope
+from seqlift.deeplift.slope import (
+    is_near_zero,
+    is_straight,
+    slope,
+    slope_of_exp,
+    slope_of_softplus,
+)
 
 __all__ = ["ElementWise", "derivative", "element_wise", "secant"]
 
@@ -78,7 +92,7 @@ KINKED = [
     aten.relu6.default,
     aten.selu.default,
     aten.sign.default,
-    aten.softplus.default,  # a straight line above its threshold, and as steep as beta
+    aten.softplus.default,
     aten.tan.default,
     aten.threshold.default,
 ]
@@ -100,12 +114,16 @@ class ElementWise(NamedTuple):
         The argument that varies.
     function : callable
         From a tensor to one of the same shape.
+    whole : callable or None
+        From the value and what comes of it, on two lanes, to the slope, where nothing need be
+        divided by a difference that has lost its digits.
     kinked, singular : bool
         See `seqlift.deeplift.slope.is_near_zero`.
     """
 
     value: Any
     function: Callable[[Tensor], Tensor]
+    whole: Callable[[Lanes, Lanes], Tensor] | None
     kinked: bool
     singular: bool
 
@@ -114,11 +132,13 @@ def element_wise(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     """Look an element-wise operator up and bind its constants."""
     if operator is aten.pow.Scalar:
         base, value = args
-        return ElementWise(value, lambda at: operator(base, at), kinked=True, singular=False)
+        return ElementWise(value, lambda at: operator(base, at), None, kinked=True, singular=False)
     value, *rest = args
+    whole = WHOLE.get(operator)
     return ElementWise(
         value,
         lambda at: operator(at, *rest, **kwargs),
+        whole and (lambda value, after: whole(value, after, *rest, **kwargs)),
         kinked=operator not in SMOOTH and operator not in SINGULAR,
         singular=operator in SINGULAR,
     )
@@ -143,15 +163,16 @@ def secant(operator: Any, step: ElementWise, value: Lanes) -> tuple[Lanes, Tenso
     multiplier : Tensor, shape of the reference lane
     """
     after = Lanes(step.function(value.sequence), step.function(value.reference.detach()))
-    if operator is aten.relu.default:
-        return after, _relu_slope(value, after)
-    delta_in, middle = difference(value), midpoint(value)
-    return after, slope(
-        difference(after),
-        delta_in,
-        derivative(operator, step.function, middle),
-        is_near_zero(delta_in, middle, kinked=step.kinked, singular=step.singular),
-    )
+    if step.whole:
+        return after, step.whole(value, after)
+    delta_in, delta_out, middle = difference(value), difference(after), midpoint(value)
+    tangent = derivative(operator, step.function, middle)
+    if step.kinked:
+        size = 2 * midpoint(each_lane(torch.abs, after)) + (tangent * middle).abs()
+        stands_in = is_straight(delta_out, tangent * delta_in, size)
+    else:
+        stands_in = is_near_zero(delta_in, middle, kinked=False, singular=step.singular)
+    return after, slope(delta_out, delta_in, tangent, stands_in)
 
 
 def _relu_slope(value: Lanes, after: Lanes) -> Tensor:
@@ -169,6 +190,25 @@ def _relu_slope(value: Lanes, after: Lanes) -> Tensor:
     else:
         multiplier = (y_sequence + y_reference).div_(size_reference.add_(size_sequence))
     return flat(multiplier, value.reference)
+
+
+def _exp_slope(value: Lanes, after: Lanes) -> Tensor:
+    return flat(slope_of_exp(*paired(value)), value.reference)
+
+
+def _softplus_slope(
+    value: Lanes, after: Lanes, beta: float = 1.0, threshold: float = 20.0
+) -> Tensor:
+    """Rescale. Above its threshold the operator is a straight line, and so is this but for 2e-9."""
+    rise = torch.sub(*paired(after))
+    return flat(slope_of_softplus(*paired(value), rise, beta), value.reference)
+
+
+WHOLE: dict[Any, Callable[..., Tensor]] = {
+    aten.exp.default: _exp_slope,
+    aten.relu.default: _relu_slope,
+    aten.softplus.default: _softplus_slope,
+}
 
 
 @register([*SMOOTH, *SINGULAR, *KINKED], "rescale", formula=SECANT, source=PAPER)
