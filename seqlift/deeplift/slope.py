@@ -10,8 +10,8 @@ type:
   at zero (log, 1/x, roots).
 * An operator with a kink is piecewise simple, and where the two points lie on different sides of
   the kink the derivative is wrong, by half of it and more. It stands in where it says the same as
-  the secant but for the rounding of what the secant is made of (`is_straight`), or, where nobody
-  asks for that much, only where the difference is rounding noise of the two points themselves.
+  the secant but for the rounding of what the secant is made of (`is_straight`); in composed rules
+  (profile heads, RevealCancel) only where Δ is rounding noise of the two points themselves.
 
 Either way completeness is kept to rounding: an error of the slope is multiplied by the Δin that
 made it.
