@@ -23,6 +23,14 @@ M_MMAP_MAX = -4
 LARGEST = 2**31 - 1
 TOP_PAD = 2**26
 
+# Where Linux keeps control groups, and what it calls a limit and what is used, in versions 2 and 1.
+GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
+LIMITS = (
+    ("memory.max", "memory.current"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
 
 @functools.cache
 def keep_freed_memory() -> bool:
@@ -57,14 +65,39 @@ def _limits() -> Iterator[int]:
     machine = _fields("/proc/meminfo").get("MemAvailable")
     if machine is not None:
         yield machine
-    group = Path("/sys/fs/cgroup")
-    most, used = _number(group / "memory.max"), _number(group / "memory.current")
-    if most is not None and used is not None:
-        yield max(0, most - used + _cached_files(group / "memory.stat"))
+    yield from _left_in_groups()
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     size = _fields("/proc/self/status").get("VmSize")
     if soft != resource.RLIM_INFINITY and size is not None:
         yield max(0, soft - size)
+
+
+def _left_in_groups() -> Iterator[int]:
+    """Give what each control group leaves that this process is in."""
+    for group in _control_groups():
+        for most, used in LIMITS:
+            limit, size = _number(group / most), _number(group / used)
+            if limit is not None and size is not None:
+                yield max(0, limit - size + _cached_files(group / "memory.stat"))
+
+
+def _control_groups() -> Iterator[Path]:
+    """Give the folders of this process's control groups for memory: all on the way to its own.
+
+    Batch systems set limits on groups deep down. In a container the way may be another than the
+    process is told; then the outermost folder is its own.
+    """
+    try:
+        lines = OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        lines = []
+    ways = {"": GROUPS, "memory": GROUPS / "memory"}  # version 2 has one for all controllers
+    yield from ways.values()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        for name in ways.keys() & controllers.split(","):
+            group = ways[name] / path.strip("/")
+            yield from (group, *(above for above in group.parents if ways[name] in above.parents))
 
 
 def _fields(path: str) -> dict[str, int]:
@@ -80,10 +113,11 @@ def _fields(path: str) -> dict[str, int]:
 def _cached_files(path: Path) -> int:
     """Return the memory of a control group that holds files, which make room when asked."""
     try:
-        words = [line.split() for line in path.read_text().splitlines()]
+        sizes = dict(line.split() for line in path.read_text().splitlines())
     except OSError:
         return 0
-    return sum(int(size) for name, size in words if name in ("active_file", "inactive_file"))
+    prefix = "total_" if "total_inactive_file" in sizes else ""  # version 1: groups below as well
+    return sum(int(sizes.get(prefix + name, 0)) for name in ("active_file", "inactive_file"))
 
 
 def _number(path: Path) -> int | None:

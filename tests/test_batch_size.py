@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from seqlift import explain as module
+from seqlift import memory
 from seqlift.errors import MemoryShortError, MemoryWarning
 from seqlift.explain import Explainer
 from seqlift.memory import free_bytes, keep_freed_memory
@@ -109,6 +110,52 @@ def test_the_estimate_grows_with_the_network():
 def test_free_memory_is_some_memory():
     found = free_bytes()
     assert found is None or 0 < found < 2**50
+
+
+GROUPS = {
+    "version 2, its own group": ("0::/\n", {".": ("memory.max", "memory.current")}),
+    "version 2, a batch system's": (
+        "0::/slurm/job_1/step\n",
+        {"slurm/job_1": ("memory.max", "memory.current")},
+    ),
+    "version 1, a batch system's": (
+        "9:cpu,cpuacct:/\n4:memory:/slurm/job_1\n0::/\n",
+        {"memory/slurm/job_1": ("memory.limit_in_bytes", "memory.usage_in_bytes")},
+    ),
+    "version 1, a container that is told of a way outside": (
+        "4:memory:/docker/abc\n",
+        {"memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("own", "folders"), GROUPS.values(), ids=GROUPS)
+def test_a_limit_on_a_control_group_counts(own, folders, tmp_path, monkeypatch):
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(memory, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "GROUPS", tmp_path / "groups")
+    for name, (limit, used) in folders.items():
+        folder = tmp_path / "groups" / name
+        folder.mkdir(parents=True)
+        (folder / limit).write_text("500000\n")
+        (folder / used).write_text("400000\n")
+        (folder / "memory.stat").write_text("anon 300000\ninactive_file 20000\nactive_file 10000\n")
+    assert free_bytes() == 130_000
+
+
+def test_a_control_group_without_a_limit_does_not_count(tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("400000\n")
+    expected = free_bytes()
+    monkeypatch.setattr(memory, "GROUPS", tmp_path)
+    assert free_bytes() == pytest.approx(expected, rel=0.5)
+
+
+def test_files_of_the_groups_below_make_room_in_version_1(tmp_path):
+    (tmp_path / "memory.stat").write_text(
+        "inactive_file 1\nactive_file 2\ntotal_inactive_file 30\ntotal_active_file 40\n"
+    )
+    assert memory._cached_files(tmp_path / "memory.stat") == 70
 
 
 CHILD = """

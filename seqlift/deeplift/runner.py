@@ -28,6 +28,7 @@ from seqlift.deeplift.compiled_before import remember, seconds_by_rules
 from seqlift.deeplift.compiling import NoCompilerError, compile_function
 from seqlift.deeplift.program import Function
 from seqlift.errors import CompileWarning
+from seqlift.memory import free_bytes
 
 __all__ = ["COMPILE", "Runner", "is_out_of_memory"]
 
@@ -41,6 +42,10 @@ COMPILE_SECONDS = 25.0
 LOAD_SECONDS = 5.0
 READY_SECONDS = 1.0
 SAVED = 0.5
+
+# What torch's compiler and that of C++ are left, or a job is not compiled by itself: a system short
+# of memory ends the largest process, which would be this one. BPNet takes a third of it.
+COMPILE_BYTES = 2**30
 
 
 class Runner:
@@ -163,11 +168,15 @@ class Runner:
 
 
 def _cost(job: Job, kind: str) -> float:
-    """Return the seconds until compiled code can run, on a kind of device."""
-    if math.isinf(seconds_by_rules(job.description)):
-        return COMPILE_SECONDS
-    if kind == "cpu" and is_ready(job):
+    """Return the seconds until compiled code can run, on a kind of device; or that it cannot."""
+    is_known = not math.isinf(seconds_by_rules(job.description))
+    if is_known and kind == "cpu" and is_ready(job):
         return READY_SECONDS
+    free = free_bytes()
+    if free is not None and free < COMPILE_BYTES:
+        return math.inf
+    if not is_known:
+        return COMPILE_SECONDS
     return LOAD_SECONDS if kind != "cpu" or is_compiled(job) else COMPILE_SECONDS
 
 

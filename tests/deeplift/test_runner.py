@@ -77,6 +77,16 @@ def test_off_never_compiles(compiled):
     assert not compiled
 
 
+@pytest.mark.parametrize("free", [10**8, None, 10**11])
+def test_auto_does_not_compile_where_memory_is_short(compiled, monkeypatch, free):
+    """The system would end this process, rather than the compiler."""
+    monkeypatch.setattr(module, "free_bytes", lambda: free)
+    run = Runner(mean_difference, JOB, "auto", ROWS)
+    run(*batch(4), 10**12)
+    run(*batch(4), 10**12)
+    assert bool(compiled) == (free != 10**8)
+
+
 def test_auto_compiles_when_the_work_that_is_left_is_worth_it(compiled, monkeypatch):
     monkeypatch.setattr(module, "COMPILE_SECONDS", 1e-3)
     run = Runner(mean_difference, JOB, "auto", ROWS)
