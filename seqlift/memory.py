@@ -77,7 +77,7 @@ def _left_in_groups() -> Iterator[int]:
     for group in _control_groups():
         for most, used in LIMITS:
             limit, size = _number(group / most), _number(group / used)
-            if limit is not None and size is not None:
+            if limit is not None and limit >= 0 and size is not None:
                 yield max(0, limit - size + _cached_files(group / "memory.stat"))
 
 
@@ -88,12 +88,12 @@ def _control_groups() -> Iterator[Path]:
     process is told; then the outermost folder is its own.
     """
     try:
-        lines = OWN_GROUPS.read_text().splitlines()
+        lines = OWN_GROUPS.read_text(errors="surrogateescape").splitlines()
     except OSError:
         lines = []
     ways = {"": GROUPS, "memory": GROUPS / "memory"}  # version 2 has one for all controllers
     yield from ways.values()
-    for line in lines:
+    for line in filter(None, lines):
         _, controllers, path = line.split(":", 2)
         for name in ways.keys() & controllers.split(","):
             group = ways[name] / path.strip("/")

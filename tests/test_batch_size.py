@@ -122,6 +122,7 @@ GROUPS = {
         "9:cpu,cpuacct:/\n4:memory:/slurm/job_1\n0::/\n",
         {"memory/slurm/job_1": ("memory.limit_in_bytes", "memory.usage_in_bytes")},
     ),
+    "a name that is no text": ("0::/caf\udce9\n\n", {".": ("memory.max", "memory.current")}),
     "version 1, a container that is told of a way outside": (
         "4:memory:/docker/abc\n",
         {"memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")},
@@ -131,7 +132,7 @@ GROUPS = {
 
 @pytest.mark.parametrize(("own", "folders"), GROUPS.values(), ids=GROUPS)
 def test_a_limit_on_a_control_group_counts(own, folders, tmp_path, monkeypatch):
-    (tmp_path / "own").write_text(own)
+    (tmp_path / "own").write_text(own, errors="surrogateescape")
     monkeypatch.setattr(memory, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(memory, "GROUPS", tmp_path / "groups")
     for name, (limit, used) in folders.items():

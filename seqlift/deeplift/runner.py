@@ -162,7 +162,7 @@ class Runner:
         saved = SAVED * seconds * pairs_left / ((1 + self._n_targets) / 2)
         if saved <= READY_SECONDS:
             return False
-        if job.description not in self._costs:
+        if math.isinf(self._costs.get(job.description, math.inf)):
             self._costs[job.description] = _cost(job, kind)
         return saved > self._costs[job.description]
 

@@ -73,7 +73,7 @@ def is_near_zero(
 
 
 def is_straight(delta_out: Tensor, rise: Tensor, size: Tensor) -> Tensor:
-    """Say where Δout is what the derivative makes of Δin, but for rounding.
+    """Say where Δout is what the derivative makes of Δin, but for the rounding of the two outputs.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def is_straight(delta_out: Tensor, rise: Tensor, size: Tensor) -> Tensor:
     rise : Tensor, same shape
         The derivative at the midpoint times Δin.
     size : Tensor, same shape
-        What is rounded: the sizes of the outputs, and of the input's part in them.
+        The sizes of the two outputs, added.
 
     Returns
     -------
     Tensor of bool. NaN (points at infinity) counts as straight.
     """
-    limit = size * (ROUNDING_STEPS * torch.finfo(delta_out.dtype).eps)
+    limit = size * (2 * torch.finfo(delta_out.dtype).eps)
     return ~((delta_out - rise).abs() > limit)
 
 
@@ -127,21 +127,18 @@ def slope_of_log(sequence: Tensor, reference: Tensor, rise: Tensor) -> Tensor:
     return torch.where(part < 0.5, close, rise / (sequence - reference)).nan_to_num(0.0, 0.0, 0.0)
 
 
-def slope_of_softplus(
-    sequence: Tensor, reference: Tensor, rise: Tensor, beta: float = 1.0
-) -> Tensor:
-    """Return the slope of log(1 + e^βx)/β as −log(1 − σ(β·larger)·(1 − e^−d))/d, d = β|x − x₀|.
+def slope_of_softplus(sequence: Tensor, reference: Tensor, rise: Tensor) -> Tensor:
+    """Return the slope of log(1 + e^x) as −log(1 − σ(larger)·(1 − e^−d))/d, where d = |x − x₀|.
 
     Parameters
     ----------
     sequence, reference : Tensor
     rise : Tensor
         The difference between the values; taken where d is one and more.
-    beta : float
     """
-    step = beta * (sequence - reference)
+    step = sequence - reference
     size = step.abs()
-    at_larger = torch.sigmoid(beta * torch.maximum(sequence, reference))
+    at_larger = torch.sigmoid(torch.maximum(sequence, reference))
     close = -torch.log1p(at_larger * torch.expm1(-size)) / size
-    close = torch.where(size > 0, close, at_larger)
-    return torch.where(size < 1, close, beta * rise / step)
+    found = torch.where(size >= 1, rise / step, torch.where(size > 0, close, at_larger))
+    return torch.where(found.isnan(), at_larger, found)

@@ -8,8 +8,8 @@ one position (overlapping windows) add up.
 No share exceeds the Δx it is divided by, not even when rounded, so the quotient needs a stand-in
 only where Δx is zero to the last bit. There it is what the quotient is on both sides of zero: 1 for
 a position that wins at both, and 0 for one that wins at the sequence alone, since at the reference
-another is larger, whatever happens here. (The derivative at the sequence would be 1 there: a jump
-that the rounding of a float32 value would fall into now and then.)
+another is larger, whatever happens here, or as large and before it. (The derivative at the sequence
+would be 1 there: a jump that the rounding of a float32 value would fall into now and then.)
 
 Source: our own description; DeepSHAP (Lundberg & Lee 2017) and tangermeme 1.6 do the same but for
 the stand-in.
@@ -167,8 +167,9 @@ def _among_few(value: Lanes, axis: int) -> Lanes:
 
 
 def _is_zero(difference: Tensor) -> Tensor:
-    """Say where nothing changes; NaN differences (both points infinite) count as that."""
-    return ~(difference.abs() > 0)
+    """Say where nothing changes that a share could be divided by; infinite ones count as that."""
+    size = difference.abs()
+    return ~((size > 0) & (size < torch.inf))
 
 
 def _winner(value: Tensor, axis: int) -> tuple[Tensor, Tensor]:

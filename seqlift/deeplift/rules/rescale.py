@@ -168,7 +168,7 @@ def secant(operator: Any, step: ElementWise, value: Lanes) -> tuple[Lanes, Tenso
     delta_in, delta_out, middle = difference(value), difference(after), midpoint(value)
     tangent = derivative(operator, step.function, middle)
     if step.kinked:
-        size = 2 * midpoint(each_lane(torch.abs, after)) + (tangent * middle).abs()
+        size = 2 * midpoint(each_lane(torch.abs, after))
         stands_in = is_straight(delta_out, tangent * delta_in, size)
     else:
         stands_in = is_near_zero(delta_in, middle, kinked=False, singular=step.singular)
@@ -199,9 +199,14 @@ def _exp_slope(value: Lanes, after: Lanes) -> Tensor:
 def _softplus_slope(
     value: Lanes, after: Lanes, beta: float = 1.0, threshold: float = 20.0
 ) -> Tensor:
-    """Rescale. Above its threshold the operator is a straight line, and so is this but for 2e-9."""
-    rise = torch.sub(*paired(after))
-    return flat(slope_of_softplus(*paired(value), rise, beta), value.reference)
+    """Rescale. Above its threshold the operator is a straight line; there it has a small jump."""
+    x, x0 = (beta * lane for lane in paired(value))
+    rise = beta * torch.sub(*paired(after))
+    is_line, is_line0 = x > threshold, x0 > threshold
+    curve = torch.where(is_line & is_line0, 1.0, slope_of_softplus(x, x0, rise))
+    secant = rise / (x - x0)
+    multiplier = torch.where((is_line ^ is_line0) & secant.isfinite(), secant, curve)
+    return flat(multiplier, value.reference)
 
 
 WHOLE: dict[Any, Callable[..., Tensor]] = {
