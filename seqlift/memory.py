@@ -55,8 +55,8 @@ def free_bytes() -> int | None:
     Returns
     -------
     n_bytes : int or None
-        The least of what the machine has, what the control group leaves (containers and batch
-        systems set it) and what `ulimit -v` leaves.
+        The least of what the machine has, what each control group leaves that the process is in
+        (containers and batch systems set limits on them) and what `ulimit -v` leaves.
     """
     return min(_limits(), default=None)
 

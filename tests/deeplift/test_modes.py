@@ -81,7 +81,7 @@ def test_scores_are_those_of_float64_rule_by_rule(mode, name):
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_float32_keeps_all_digits_but_the_last(name):
+def test_float32_keeps_to_float64(name):
     """Of a region's largest score. No slope may be a quotient of differences that are rounding."""
     expected = explainer(name).contribute(*pairs(12)).scores
     found = explainer(name, precision="float32").contribute(*pairs(12)).scores

@@ -138,7 +138,7 @@ def element_wise(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     return ElementWise(
         value,
         lambda at: operator(at, *rest, **kwargs),
-        whole and (lambda value, after: whole(value, after, *rest, **kwargs)),
+        None if whole is None else lambda value, after: whole(value, after, *rest, **kwargs),
         kinked=operator not in SMOOTH and operator not in SINGULAR,
         singular=operator in SINGULAR,
     )
