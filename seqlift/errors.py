@@ -24,6 +24,7 @@
     ├─ ModelWarning                  a model that is not read quite as it is written
     ├─ MemoryWarning                 memory did not suffice for a batch; smaller ones follow
     ├─ ReferenceWarning              a sequence that has no other shuffle
+    ├─ SpeedWarning                  something that was asked for is slower here than without it
     └─ InputDataWarning              odd but readable input (spaces for tabs)
 
 A message says what was found, what was expected and what to do, in one line, with ``file:line``
@@ -50,6 +51,7 @@ __all__ = [
     "SeqliftWarning",
     "SequenceError",
     "ShapeError",
+    "SpeedWarning",
     "TargetError",
     "UnsupportedOperatorError",
     "UsageError",
@@ -146,6 +148,10 @@ class ReferenceWarning(SeqliftWarning):
 
 class ResumeWarning(SeqliftWarning):
     """What an unfinished run leaves."""
+
+
+class SpeedWarning(SeqliftWarning):
+    """What was asked for, for the sake of speed, is slower on this machine."""
 
 
 class InputDataWarning(SeqliftWarning):

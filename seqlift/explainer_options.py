@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+
+import torch
 
 from seqlift.deeplift.methods import METHODS, Method
-from seqlift.errors import UsageError
+from seqlift.deeplift.processor import is_quick_in_bfloat16
+from seqlift.errors import SpeedWarning, UsageError
 
-__all__ = ["find_method", "require_choice", "require_fit"]
+__all__ = ["find_method", "require_choice", "require_fit", "warn_if_slow"]
 
 
 def find_method(name: str) -> Method:
@@ -51,3 +55,21 @@ def require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     """
     if value not in choices:
         raise UsageError(f"{option} {value!r} is unknown; it is one of {', '.join(choices)}")
+
+
+def warn_if_slow(precision: str, devices: Sequence[torch.device]) -> None:
+    """Warn of a precision that is both slower here and less exact than float32.
+
+    Warns
+    -----
+    SpeedWarning
+    """
+    if precision != "bfloat16" or is_quick_in_bfloat16():
+        return
+    if any(device.type == "cpu" for device in devices):
+        warnings.warn(
+            "precision bfloat16 takes longer than float32 on this processor, which has no AMX; "
+            "leave it out",
+            SpeedWarning,
+            stacklevel=3,
+        )

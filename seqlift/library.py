@@ -14,6 +14,7 @@ from seqlift.deeplift.methods import MethodOptions
 from seqlift.deeplift.scores import Contributions, is_incomplete
 from seqlift.errors import CompletenessWarning, SequenceError
 from seqlift.explain import Explainer
+from seqlift.explainer_options import warn_if_slow
 from seqlift.sequence.onehot import require_one_hot
 from seqlift.sequence.references import (
     DEFAULT_SCHEME,
@@ -111,6 +112,8 @@ def contributions(
     -----
     CompletenessWarning
         If scores do not sum to delta within rounding.
+    SpeedWarning
+        If `precision` is slower on this machine than float32.
 
     References
     ----------
@@ -151,6 +154,7 @@ def contributions(
         batch_size=batch_size,
         strands=strands,
     )
+    warn_if_slow(precision, [explainer.device])
     if isinstance(references, str):
         require_shuffles(references, estimator)
     if not explainer.method.uses_references:

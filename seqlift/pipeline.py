@@ -17,6 +17,7 @@ import seqlift
 from seqlift.batches import References
 from seqlift.blindness import warn_if_blind
 from seqlift.explain import Explainer
+from seqlift.explainer_options import warn_if_slow
 from seqlift.explaining import explain
 from seqlift.journal import Journal, require_no_journal
 from seqlift.model.load import LoadedModel
@@ -62,7 +63,7 @@ def run(
 
     Warns
     -----
-    CompletenessWarning, ReferenceWarning
+    CompletenessWarning, ReferenceWarning, SpeedWarning
     """
     devices = find_devices(plan.device)
     state = Run(plan, n_devices=len(devices))
@@ -76,6 +77,7 @@ def run(
         explainers = prepare(plan, models, CPU if len(devices) > 1 else devices[0])
         workers = stack.enter_context(Workers(plan, devices)) if len(devices) > 1 else None
         state.timed("prepare_model")
+        warn_if_slow(plan.precision, devices)
         source, provenance = _open(plan, explainers, stack)
         counted = count_items(source)
         rows = plan.rows(counted.n_rows)

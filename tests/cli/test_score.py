@@ -428,6 +428,16 @@ def test_schemes_that_make_one_reference(folder, contigs, scheme):
     assert made.status == 0, made.stderr
 
 
+@pytest.mark.parametrize("devices", ["cpu", "cpu,cpu"])
+def test_a_precision_that_is_slower_here_is_warned_of_once(folder, monkeypatch, devices):
+    monkeypatch.setattr("seqlift.explainer_options.is_quick_in_bfloat16", lambda: False)
+    run = score("--precision", "bfloat16", "--device", devices)
+    assert run.status == 0
+    (line,) = [line for line in run.stderr.splitlines() if "AMX" in line]
+    assert line.startswith("seqlift: warning: precision bfloat16 takes longer than float32")
+    assert "AMX" not in score("--device", devices, "--force").stderr
+
+
 def test_lower_precision_is_said_with_what_it_did(folder):
     run = score("--precision", "bfloat16")
     (line,) = [line for line in run.stderr.splitlines() if "completeness" in line]
