@@ -24,7 +24,7 @@
     ├─ ModelWarning                  a model that is not read quite as it is written
     ├─ MemoryWarning                 memory did not suffice for a batch; smaller ones follow
     ├─ ReferenceWarning              a sequence that has no other shuffle
-    ├─ SpeedWarning                  what was asked for, for speed's sake, is of no use here
+    ├─ SpeedWarning                  what was asked for, for speed's sake, is slower here
     └─ InputDataWarning              odd but readable input (spaces for tabs)
 
 A message says what was found, what was expected and what to do, in one line, with ``file:line``
@@ -151,7 +151,7 @@ class ResumeWarning(SeqliftWarning):
 
 
 class SpeedWarning(SeqliftWarning):
-    """What was asked for, for the sake of speed, makes nothing quicker on this machine."""
+    """What was asked for, for the sake of speed, is slower on this machine."""
 
 
 class InputDataWarning(SeqliftWarning):

@@ -13,7 +13,7 @@ from seqlift.model.capture import Captured
 __all__ = ["estimate"]
 
 REFERENCES = 20
-# A batch is tried that takes about so long, or a whole one if that is shorter.
+# A batch is tried that takes so long, or a whole one if that is shorter.
 SECONDS = 2.0
 
 
@@ -35,9 +35,12 @@ def estimate(captured: Captured, target: str, activation: str, rules: str) -> st
         captured, target=target, target_activation=activation, rules=rules, compile="off"
     )
     _seconds(explainer, 1)  # the first run makes the kernels ready
-    alone = _seconds(explainer, 1)
-    n_pairs = max(1, min(explainer.batch_size, int(SECONDS / alone)))
-    whole = min(alone, _seconds(explainer, n_pairs) / n_pairs) * REFERENCES * 1000
+    n_pairs, taken = 1, _seconds(explainer, 1)
+    # What a batch costs whatever its size would be counted a thousand times over if it were small.
+    while taken < SECONDS and n_pairs < explainer.batch_size:
+        n_pairs = min(2 * n_pairs, explainer.batch_size)
+        taken = _seconds(explainer, n_pairs)
+    whole = taken / n_pairs * REFERENCES * 1000
     memory = explainer.batch_size * explainer.model.bytes_a_pair() / 2**30
     return (
         f"{_duration(whole)} for 1,000 regions of {REFERENCES} references on {explainer.device}, "

@@ -58,7 +58,9 @@ def require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def warn_if_slow(precision: str, devices: Sequence[torch.device]) -> None:
-    """Warn of a precision that is less exact than float32, and here no quicker.
+    """Warn of a precision that is less exact than float32, and here slower.
+
+    `seqlift pilot` does not, since it times what it compares.
 
     Warns
     -----
@@ -68,8 +70,8 @@ def warn_if_slow(precision: str, devices: Sequence[torch.device]) -> None:
         return
     if any(device.type == "cpu" for device in devices):
         warnings.warn(
-            "precision bfloat16 is no quicker than float32 on this processor, which has no AMX, "
-            "and less exact; leave it out",
+            "precision bfloat16 takes longer than float32 on this processor, which has no AMX, and "
+            "is less exact; leave it out",
             SpeedWarning,
             stacklevel=3,
         )

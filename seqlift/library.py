@@ -113,7 +113,7 @@ def contributions(
     CompletenessWarning
         If scores do not sum to delta within rounding.
     SpeedWarning
-        If `precision` is less exact than float32, and on this machine no quicker.
+        If `precision` is less exact than float32, and on this machine slower.
 
     References
     ----------

@@ -304,7 +304,7 @@ def agreements(report):
     return {found.setting: (found.agreement, found.corrected) for found in report.outcomes}
 
 
-# The library warns where bfloat16 is off by more than a hundredth of a small delta, or of no use.
+# The library warns where bfloat16 is off by more than a hundredth of a small delta, or is slow.
 @pytest.mark.filterwarnings("ignore::seqlift.errors.CompletenessWarning")
 @pytest.mark.filterwarnings("ignore::seqlift.errors.SpeedWarning")
 def test_every_setting_is_what_the_library_gives_for_it(look, models):

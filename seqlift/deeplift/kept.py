@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from seqlift import __version__
+from seqlift.deeplift.processor import ABOUT
 from seqlift.native import require_private
 
 __all__ = ["digest", "find", "making"]
@@ -153,7 +154,7 @@ def _sources() -> str:
 def _machine() -> str:
     """Tell apart processors that do not run each other's code."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = ABOUT.read_text("utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")

@@ -429,12 +429,12 @@ def test_schemes_that_make_one_reference(folder, contigs, scheme):
 
 
 @pytest.mark.parametrize("devices", ["cpu", "cpu,cpu"])
-def test_a_precision_that_is_of_no_use_here_is_warned_of_once(folder, monkeypatch, devices):
+def test_a_precision_that_is_slower_here_is_warned_of_once(folder, monkeypatch, devices):
     monkeypatch.setattr("seqlift.explainer_options.is_quick_in_bfloat16", lambda: False)
     run = score("--precision", "bfloat16", "--device", devices)
     assert run.status == 0
     (line,) = [line for line in run.stderr.splitlines() if "AMX" in line]
-    assert line.startswith("seqlift: warning: precision bfloat16 is no quicker than float32")
+    assert line.startswith("seqlift: warning: precision bfloat16 takes longer than float32")
     assert "AMX" not in score("--device", devices, "--force").stderr
 
 

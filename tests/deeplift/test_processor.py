@@ -28,7 +28,7 @@ INTEL = "vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512_bf16"
 def test_intel_without_amx_is_slow_in_bfloat16(tmp_path, monkeypatch, about, is_quick):
     path = tmp_path / "cpuinfo"
     if about is not None:
-        path.write_text(about)
+        path.write_bytes(about.encode() + b"\nmodel name\t: \xff")
     monkeypatch.setattr(processor, "ABOUT", path)
     assert processor.is_quick_in_bfloat16.__wrapped__() == is_quick
 
@@ -55,6 +55,6 @@ def test_the_library_warns_and_scores_all_the_same(monkeypatch):
     model = torch.nn.Sequential(
         torch.nn.Conv1d(4, 1, 5), torch.nn.Flatten(), torch.nn.Linear(36, 1)
     )
-    with pytest.warns(SpeedWarning, match="bfloat16 is no quicker than float32 .*no AMX"):
+    with pytest.warns(SpeedWarning, match="bfloat16 takes longer than float32 .*no AMX"):
         found = contributions(model, random_sequences(2, 40), device="cpu", precision="bfloat16")
     assert found.scores.abs().max() > 0

@@ -93,24 +93,6 @@ def test_winograd_is_for_width_three_whole_panels_and_float32():
 
 
 @needs_compiler
-@pytest.mark.parametrize("is_quick", [False, True])
-def test_products_of_bfloat16_are_computed_in_float32_where_that_is_quicker(monkeypatch, is_quick):
-    monkeypatch.setattr(module, "is_quick_in_bfloat16", lambda: is_quick)
-    value, weight, bias = (x.bfloat16() for x in case(32, 48, 3, 60))
-
-    def convolve(value):
-        return differentiable_convolution(value, weight, bias, (1,), (2,), (2,))
-
-    program = write_program(convolve, [value])
-    assert is_quick != any("winograd" in str(node.target) for node in program.graph.nodes)
-    found = program(value)
-    assert found.dtype == torch.bfloat16
-    exact = torch.conv1d(*(x.double() for x in (value, weight, bias)), padding=2, dilation=2)
-    if not is_quick:  # rounded once; sums near zero as their terms were, in float32
-        torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-4)
-
-
-@needs_compiler
 def test_a_compiled_way_back_goes_through_it_too():
     """The way back is the same convolution, flipped; its program holds both and computes both."""
     value, weight, bias = (x.float() for x in case(32, 48, 3, 60))

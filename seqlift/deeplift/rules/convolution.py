@@ -19,7 +19,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from seqlift.deeplift.lanes import Lanes, each_lane
-from seqlift.deeplift.processor import is_quick_in_bfloat16
 from seqlift.deeplift.program import is_followed
 from seqlift.deeplift.registry import register
 from seqlift.deeplift.rules.linear import COEFFICIENT, PAPER
@@ -40,11 +39,6 @@ def _convolve(value: Tensor, weight: Tensor, bias: Any, padding: int, dilation: 
         return _convolve_narrow(value, weight, bias, padding)
     if is_followed() and takes_winograd(value, weight):  # what is followed is compiled
         return convolve_winograd(value, weight, bias, padding, dilation)
-    if is_followed() and value.dtype == torch.bfloat16 and not is_quick_in_bfloat16():
-        wide = value.float(), weight.float()  # in which products of bfloat16 are exact
-        if takes_winograd(*wide):
-            bias = None if bias is None else bias.float()
-            return convolve_winograd(*wide, bias, padding, dilation).to(value.dtype)
     return _convolve_image(value, weight, bias, 1, padding, dilation)
 
 
