@@ -24,6 +24,7 @@
     ├─ ModelWarning                  a model that is not read quite as it is written
     ├─ MemoryWarning                 memory did not suffice for a batch; smaller ones follow
     ├─ ReferenceWarning              a sequence that has no other shuffle
+    ├─ ResumeWarning                 what an unfinished run leaves
     ├─ SpeedWarning                  what was asked for, for speed's sake, is slower here
     └─ InputDataWarning              odd but readable input (spaces for tabs)
 
@@ -47,6 +48,7 @@ __all__ = [
     "OutputError",
     "ReferenceWarning",
     "RegionError",
+    "ResumeWarning",
     "SeqliftError",
     "SeqliftWarning",
     "SequenceError",

@@ -22,6 +22,7 @@ def test_what_a_batch_costs_whatever_its_size_does_not_count_a_thousand_times(
         return FIXED + each * n_pairs
 
     monkeypatch.setattr(estimating, "_seconds", seconds)
+    monkeypatch.setattr("seqlift.explain.free_bytes", lambda: None)
     said = estimating.estimate(capture(seeded(Tiny), 40), "0", "auto", "rescale")
     found, unit, batch = re.match(r"([\d.e+]+) (s|min) .* batches of (\d+) pairs", said).groups()
     found = float(found) * (60 if unit == "min" else 1)
